@@ -102,7 +102,9 @@ def _text(value: object) -> str:
 def register_asset(asset: Asset) -> None:
     """Make an asset known to `Asset.of`. The same asset twice is fine; the same code with other facts is refused."""
     if not _CODE.fullmatch(asset.code):
-        raise PluginError(f"not an asset code: {asset.code[:70]!r}", hint="use SYMBOL@network, the network in lower case")
+        raise PluginError(
+            f"not an asset code: {asset.code[:70]!r}", hint="use SYMBOL@network, the network in lower case"
+        )
     known = _registry.get(asset.code)
     if known is not None and (known.kind, known.decimals, known.caip19) != (asset.kind, asset.decimals, asset.caip19):
         raise PluginError(f"the asset {asset.code} is already registered with other facts")

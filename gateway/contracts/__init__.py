@@ -1,0 +1,89 @@
+"""What an adapter implements: the base, the settings, and one small Protocol a capability.
+
+Everything that a provider's package needs from the gateway is here, in `gateway.exchange`, `gateway.capabilities`, `gateway.errors`,
+`gateway.models`, `gateway.money`, `gateway.assets`, `gateway.secrets` and `gateway.hookspecs`; nothing else is promised to it.
+"""
+
+from gateway.contracts.adapter import Account, Adapter, Auth, CONTRACT_VERSION, LoginAuth, NoAuth, Provider, RateLimit
+from gateway.contracts.cards import (
+    CreatesCards,
+    GivesOneTimeCodes,
+    ListsCardTransactions,
+    ListsCards,
+    NewCard,
+    ReadsCards,
+)
+from gateway.contracts.customers import CreatesCustomers, ReadsCustomers
+from gateway.contracts.keys import IssuesKeys, VerifiesKeys
+from gateway.contracts.lists import Query
+from gateway.contracts.markets import ListsMarkets, ListsPublicTrades, ReadsBooks, ReadsTickers
+from gateway.contracts.orders import CancelsOrders, CreatesOrders, ListsOrders, NewOrder, ReadsOrders
+from gateway.contracts.refunds import CreatesRefunds, NewRefund, ReadsRefunds
+from gateway.contracts.settings import AccountSettings, BaseUrl, Limits, Setting
+from gateway.contracts.trades import (
+    CancelsTrades,
+    CreatesTrades,
+    ListsOpenTrades,
+    ListsTradeHistory,
+    NewTrade,
+    ReadsTrades,
+)
+from gateway.contracts.wallets import ListsCurrencies, ListsTransactions, ListsWallets
+from gateway.contracts.wire import Amount, Identifier, Wire, parser, shaped
+from gateway.contracts.withdrawals import CreatesWithdrawals, ListsWithdrawals, NewWithdrawal, ReadsWithdrawals
+
+__all__ = [
+    "Account",
+    "AccountSettings",
+    "Adapter",
+    "Amount",
+    "Auth",
+    "BaseUrl",
+    "CONTRACT_VERSION",
+    "CancelsOrders",
+    "CancelsTrades",
+    "CreatesCards",
+    "CreatesCustomers",
+    "CreatesOrders",
+    "CreatesRefunds",
+    "CreatesTrades",
+    "CreatesWithdrawals",
+    "GivesOneTimeCodes",
+    "Identifier",
+    "IssuesKeys",
+    "Limits",
+    "ListsCardTransactions",
+    "ListsCards",
+    "ListsCurrencies",
+    "ListsMarkets",
+    "ListsOpenTrades",
+    "ListsOrders",
+    "ListsPublicTrades",
+    "ListsTradeHistory",
+    "ListsTransactions",
+    "ListsWallets",
+    "ListsWithdrawals",
+    "LoginAuth",
+    "NewCard",
+    "NewOrder",
+    "NewRefund",
+    "NewTrade",
+    "NewWithdrawal",
+    "NoAuth",
+    "Provider",
+    "Query",
+    "RateLimit",
+    "ReadsBooks",
+    "ReadsCards",
+    "ReadsCustomers",
+    "ReadsOrders",
+    "ReadsRefunds",
+    "ReadsTickers",
+    "ReadsTrades",
+    "ReadsWithdrawals",
+    "Setting",
+    "VerifiesKeys",
+    "Wire",
+    "parser",
+    "shaped",
+]

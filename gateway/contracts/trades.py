@@ -1,0 +1,45 @@
+"""Exchange orders of the account."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from gateway.contracts.lists import Query
+from gateway.exchange import Operation
+from gateway.models.base import Page
+from gateway.models.trades import Trade, TradeRequest
+
+__all__ = ["CancelsTrades", "CreatesTrades", "ListsOpenTrades", "ListsTradeHistory", "NewTrade", "ReadsTrades"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTrade:
+    """One exchange order to place."""
+
+    request: TradeRequest
+
+
+@runtime_checkable
+class CreatesTrades(Protocol):
+    def create_trade(self, trade: NewTrade) -> Operation[Trade]: ...
+
+
+@runtime_checkable
+class CancelsTrades(Protocol):
+    def cancel_trade(self, provider_id: str) -> Operation[Trade]: ...
+
+
+@runtime_checkable
+class ReadsTrades(Protocol):
+    def get_trade(self, provider_id: str) -> Operation[Trade]: ...
+
+
+@runtime_checkable
+class ListsOpenTrades(Protocol):
+    def list_open_trades(self, query: Query) -> Operation[Page[Trade]]: ...
+
+
+@runtime_checkable
+class ListsTradeHistory(Protocol):
+    def list_trade_history(self, query: Query) -> Operation[Page[Trade]]: ...

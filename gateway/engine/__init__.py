@@ -1,0 +1,1 @@
+"""Carries requests out: signing, limits, repeating, classification, and the two drivers."""

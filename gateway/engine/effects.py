@@ -1,0 +1,66 @@
+"""The effects that a flow yields and a driver carries out. Everything above them is written once for both colours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+
+from gateway.exchange import Request
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+__all__ = ["Effect", "Enter", "Flow", "Leave", "Pause", "Send", "Transact", "transact"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send this signed request of this account now; the answer is a Response. Raises TransportFailure."""
+
+    account: str
+    request: Request
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Let this many seconds pass."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Transact:
+    """Run this in one transaction of the store: committed when it returns, rolled back when it raises. It does no other I/O."""
+
+    work: Callable[[Connection], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Enter:
+    """Wait for this lane (a name) and hold it: one flow at a time. `shared` lanes hold other processes on the store back too."""
+
+    lane: str
+    timeout: float
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Give the lane back. Never fails."""
+
+    lane: str
+
+
+Effect: TypeAlias = Send | Pause | Transact | Enter | Leave
+Flow: TypeAlias = Generator[Effect, Any, T]
+"""What every flow is: a generator of effects whose return value is the result."""
+
+
+def transact(work: Callable[[Connection], T]) -> Flow[T]:
+    """Yield the work as one transaction and return its result."""
+    result = yield Transact(work)
+    return cast(T, result)

@@ -1,0 +1,152 @@
+"""The protocol between an adapter and the engine: an operation yields requests and returns a model.
+
+An adapter never does I/O. Its operation is a generator: it yields a `Request`, is sent what the request's `parse` made of the
+answer, and returns its result; several requests are several yields. The engine signs, limits, sends, repeats, classifies
+and parses, and throws a `GatewayError` into the operation when a request failed. The same generator serves both colours:
+
+    def get_order(self, provider_id: str) -> Operation[ProviderOrder]:
+        details = yield from ask(Request("GET", f"/orders/{provider_id}"), wire.details)
+        return mapping.order(details)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, TypeAlias, TypeVar, cast
+from urllib.parse import quote
+
+import msgspec
+
+from gateway.errors import GatewayError
+from gateway.money import plain
+from gateway.secrets import HIDDEN, is_telling
+
+__all__ = ["Failure", "Malformed", "Operation", "Request", "Response", "Signing", "ask", "decode_json", "encode_json"]
+
+T = TypeVar("T")
+
+
+class Malformed(ValueError):
+    """What a `parse` raises (or pydantic's ValidationError) when an answer is not as documented.
+
+    The engine turns it into MalformedResponse for a read and OutcomeUnknown for a write. The text must not quote values.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request, before it is signed. `path` is relative to the account's base URL and starts with '/'.
+
+    `write` says that the provider changes something when it acts on this request: such a request is never repeated unless it
+    is certain that nothing was done. `json` is encoded by the engine (Decimals as numbers in plain notation) unless `body`
+    already holds the bytes. `signed` is False for public calls and for the call that obtains a key. `quiet` leaves the body of
+    the answer out of every report: answers that carry card numbers or codes.
+    """
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    json: Any = None
+    body: bytes | None = None
+    write: bool = False
+    signed: bool = True
+    quiet: bool = False
+    parse: Callable[[Response], Any] | None = None
+
+    def target(self) -> str:
+        """Path and query as they go out, percent-encoded; what a signature over the target covers."""
+        if not self.query:
+            return self.path
+        return self.path + "?" + "&".join(f"{quote(key, safe='')}={quote(value, safe='')}" for key, value in self.query)
+
+    def encoded(self) -> Request:
+        """The same request with its body as bytes and its content type set; a signer that covers the body starts with this."""
+        if self.body is not None or self.json is None:
+            return self
+        return replace(self, body=encode_json(self.json), headers={**self.headers, "Content-Type": "application/json"})
+
+    def __repr__(self) -> str:
+        shown = [(key, HIDDEN if is_telling(key) else value) for key, value in self.query]
+        return f"Request({self.method} {replace(self, query=tuple(shown)).target() if shown else self.path})"
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One HTTP answer, whole. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    @property
+    def is_success(self) -> bool:
+        return 200 <= self.status < 300
+
+    def json(self) -> Any:
+        """The decoded body, every number exact: integers as int, all others as Decimal. Raises Malformed."""
+        return decode_json(self.content)
+
+    def __repr__(self) -> str:
+        return f"Response({self.status}, {len(self.content)} bytes)"
+
+
+Operation: TypeAlias = Generator[Request, Any, T]
+"""What every method of an adapter returns: a generator of requests whose return value is the result."""
+
+
+def ask(request: Request, parse: Callable[[Response], T]) -> Operation[T]:
+    """Yield the request and return what `parse` makes of its (successful) answer."""
+    result = yield replace(request, parse=parse)
+    return cast(T, result)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What an adapter reads from an answer that is the provider's own error: the neutral kind, and the provider's words."""
+
+    kind: type[GatewayError]
+    message: str
+    code: str | None = None
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """What a signature may need: the time (aware UTC) and, where the adapter asks for it, a strictly growing number."""
+
+    now: datetime
+    request_number: int = 0
+
+
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
+
+
+def decode_json(content: bytes) -> Any:
+    """JSON with floats as Decimal. Raises Malformed for anything else, however it is broken or nested."""
+    try:
+        return _decoder.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, ArithmeticError):
+        raise Malformed("not JSON" if content.strip() else "empty") from None
+    except RecursionError:
+        raise Malformed("JSON nested too deeply") from None
+
+
+def encode_json(data: Any) -> bytes:
+    """JSON in which a Decimal is a number in plain notation (`0.00000001`, never `1E-8`). Floats are refused."""
+    return msgspec.json.encode(_numbers(data))
+
+
+def _numbers(data: Any) -> Any:
+    if isinstance(data, Decimal):
+        return msgspec.Raw(plain(data).encode())
+    if isinstance(data, float):
+        raise TypeError("a float does not go out: use Decimal")
+    if isinstance(data, Mapping):
+        return {key: _numbers(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_numbers(value) for value in data]
+    return data

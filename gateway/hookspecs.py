@@ -1,0 +1,58 @@
+"""The hooks that a plugin may implement, through an entry point of the group `gateway`.
+
+Hooks register and observe; operations are ordinary calls. A plugin is a module (or object) with functions marked `@hookimpl`:
+
+    from gateway.hookspecs import hookimpl
+
+    @hookimpl
+    def gateway_register_providers(register):
+        register(Provider(name="acme", ...))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from gateway.assets import Asset
+
+if TYPE_CHECKING:
+    from gateway.contracts.adapter import Provider
+    from gateway.observation import Record
+
+__all__ = ["hookimpl"]
+
+hookspec = pluggy.HookspecMarker("gateway")
+hookimpl = pluggy.HookimplMarker("gateway")
+
+
+@hookspec
+def gateway_register_providers(register: Callable[[Provider], None]) -> None:
+    """Register providers; a name that is taken, or another contract version, is a PluginError of this plugin alone."""
+
+
+@hookspec
+def gateway_register_assets(register: Callable[[Asset], None]) -> None:
+    """Register assets beside the built-in ones."""
+
+
+@hookspec
+def gateway_register_commands(cli: Any) -> None:
+    """Add commands to the command line; `cli` is its Typer application."""
+
+
+@hookspec(firstresult=True)
+def gateway_choose_account(request: Any, candidates: Sequence[str]) -> str | None:
+    """Choose among the accounts that the routes allow for this request; None leaves it to the routes' order."""
+
+
+@hookspec
+def gateway_event(event: Any) -> None:
+    """Something happened to an order, a withdrawal, a refund or a trade. Must not block."""
+
+
+@hookspec
+def gateway_observe(record: Record) -> None:
+    """An HTTP exchange or an operation ended; the record carries no secrets. Must not block or raise."""

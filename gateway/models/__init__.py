@@ -1,0 +1,86 @@
+"""Models: what a merchant sends (`…Request`) and what is read. All frozen; money exact; times aware UTC; identifiers text."""
+
+from gateway.models.base import Environment, Fee, Instant, Number, Page
+from gateway.models.cards import Card, CardRequest, CardStatus, CardTransaction, CardTransactionStatus, OneTimeCode
+from gateway.models.customers import Customer, CustomerRequest, ProviderCustomer
+from gateway.models.keys import ApiKey, IssuedKey, Permission
+from gateway.models.markets import BookLevel, Market, OrderBook, PublicTrade, Side, Ticker
+from gateway.models.orders import (
+    Attempt,
+    Order,
+    OrderException,
+    OrderRequest,
+    OrderStatus,
+    PaymentInstructions,
+    ProviderOrder,
+    Settlement,
+)
+from gateway.models.refunds import ProviderRefund, Refund, RefundRequest, RefundStatus
+from gateway.models.trades import Trade, TradeKind, TradeRequest, TradeStatus
+from gateway.models.transactions import Currency, CurrencyKind, Transaction
+from gateway.models.wallets import Wallet, WalletKind
+from gateway.models.withdrawals import (
+    CardTopUp,
+    CryptoAddress,
+    Destination,
+    LightningInvoice,
+    ProviderWithdrawal,
+    Withdrawal,
+    WithdrawalRequest,
+    WithdrawalStatus,
+)
+
+__all__ = [
+    "ApiKey",
+    "Attempt",
+    "BookLevel",
+    "Card",
+    "CardRequest",
+    "CardStatus",
+    "CardTopUp",
+    "CardTransaction",
+    "CardTransactionStatus",
+    "CryptoAddress",
+    "Currency",
+    "CurrencyKind",
+    "Customer",
+    "CustomerRequest",
+    "Destination",
+    "Environment",
+    "Fee",
+    "Instant",
+    "IssuedKey",
+    "LightningInvoice",
+    "Market",
+    "Number",
+    "OneTimeCode",
+    "Order",
+    "OrderBook",
+    "OrderException",
+    "OrderRequest",
+    "OrderStatus",
+    "Page",
+    "PaymentInstructions",
+    "Permission",
+    "ProviderCustomer",
+    "ProviderOrder",
+    "ProviderRefund",
+    "ProviderWithdrawal",
+    "PublicTrade",
+    "Refund",
+    "RefundRequest",
+    "RefundStatus",
+    "Settlement",
+    "Side",
+    "Ticker",
+    "Trade",
+    "TradeKind",
+    "TradeRequest",
+    "TradeStatus",
+    "Transaction",
+    "Wallet",
+    "WalletKind",
+    "Withdrawal",
+    "WithdrawalRequest",
+    "WithdrawalStatus",
+]

@@ -1,0 +1,143 @@
+"""What all models share: our own input is strict, what comes from elsewhere is lenient, both are frozen."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    ValidationError,
+)
+
+from gateway.assets import Asset
+from gateway.errors import InvalidRequest
+from gateway.money import Money, exact, plain
+
+__all__ = [
+    "Environment",
+    "Fee",
+    "Input",
+    "Instant",
+    "KnownAsset",
+    "Number",
+    "OutgoingMoney",
+    "Page",
+    "PositiveMoney",
+    "Price",
+    "ProviderOptions",
+    "Reference",
+    "Result",
+    "what_is_wrong",
+]
+
+
+T = TypeVar("T")
+
+
+class Environment(StrEnum):
+    """Stamped on every row. Live and sandbox are never mixed."""
+
+    LIVE = "live"
+    SANDBOX = "sandbox"
+
+
+class Input(BaseModel):
+    """A request by the merchant: unknown fields are refused, and what is wrong with it is an InvalidRequest."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    if not TYPE_CHECKING:  # type checkers keep the signature that pydantic makes from the fields
+
+        def __init__(self, **data: Any) -> None:
+            try:
+                super().__init__(**data)
+            except ValidationError as error:
+                raise InvalidRequest(f"{type(self).__name__}: {what_is_wrong(error)}") from None
+
+
+class Result(BaseModel):
+    """Something read. `raw` is the provider's answer whole; its secrets are hidden in `repr`, JSON and the store."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+def what_is_wrong(error: ValidationError) -> str:
+    """The places and reasons of a validation error, without any of the values."""
+    found = []
+    for problem in error.errors(include_url=False, include_input=False, include_context=False):
+        place = ".".join(str(part) for part in problem["loc"])
+        reason = problem["msg"].removeprefix("Value error, ")
+        found.append(f"{place}: {reason}" if place else reason)
+    return "; ".join(found)
+
+
+def _aware(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError("a time needs a zone")
+    return value.astimezone(UTC)
+
+
+def _positive(value: Money) -> Money:
+    if value.amount <= 0:
+        raise ValueError("must be above zero")
+    return value
+
+
+def _not_negative(value: Money) -> Money:
+    if value.amount < 0:
+        raise ValueError("must not be negative")
+    return value
+
+
+def _outgoing(value: Money) -> Money:
+    Asset.of(value.asset.code)  # an asset that nobody registered is a typing mistake
+    return value.outgoing()
+
+
+def _known(value: object) -> object:
+    return Asset.of(value) if isinstance(value, str) else value
+
+
+Instant = Annotated[datetime, AfterValidator(_aware)]
+"""An aware time, kept in UTC."""
+
+Number = Annotated[Decimal, BeforeValidator(exact), PlainSerializer(plain, return_type=str, when_used="json")]
+"""An exact number that is no Money because its asset is not known from the answer alone. Floats are refused."""
+
+OutgoingMoney = Annotated[Money, AfterValidator(_outgoing)]
+"""Money that leaves us: a known asset, and no more decimals than it has."""
+
+PositiveMoney = Annotated[OutgoingMoney, AfterValidator(_positive)]
+Price = Annotated[OutgoingMoney, AfterValidator(_positive)]
+KnownAsset = Annotated[Asset, BeforeValidator(_known)]
+
+Reference = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[!-~]+$")]
+"""The merchant's own number of a write: 1 to 128 printable ASCII characters without spaces. It makes the write idempotent."""
+
+ProviderOptions = Annotated[
+    dict[str, dict[str, Any]],
+    Field(description="options that only one provider knows, by the provider's name"),
+]
+
+
+class Fee(Result):
+    """One fee, in the provider's words and already part of the amounts beside it."""
+
+    name: str
+    amount: Money
+
+
+class Page(Result, Generic[T]):
+    """One page of a list; `next` is the cursor of the following page, None on the last one."""
+
+    items: tuple[T, ...] = ()
+    next: str | None = None

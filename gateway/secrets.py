@@ -1,0 +1,188 @@
+"""Texts that must not be seen, and the cleaning of everything that is shown or stored.
+
+A `Secret` shows itself nowhere: not in `repr`, `str`, f-strings, tracebacks of our own, pydantic errors or JSON. `Redactor` takes
+known secrets, and values under telling names, out of texts and decoded JSON before they reach a log, an error or the store.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn
+
+from pydantic import GetCoreSchemaHandler, ValidationInfo
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+__all__ = ["HIDDEN", "CardNumber", "Raw", "Redactor", "Secret", "is_telling"]
+
+HIDDEN = "•••"
+
+# Names of fields and headers whose values are secret whoever sends them. Compared in lower case without '-' and '_'.
+_TELLING = frozenset(
+    "accesstoken apikey apisecret apitoken authorization cardnumber callbacksecret callbacktoken cvc cvv jwt logintoken otp pan "
+    "passwd password privatekey secret secretkey signature token xauthsign".split()
+)
+_DIGITS_OF_A_CARD = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)")
+
+
+def is_telling(name: str) -> bool:
+    """Whether a field or header of this name holds a secret."""
+    return name.lower().replace("-", "").replace("_", "") in _TELLING
+
+
+class Secret:
+    """A text kept out of sight; `reveal()` is the only way to read it."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def encode(self) -> bytes:
+        """The revealed text as UTF-8 bytes, for signing and comparing."""
+        return self._text.encode()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({HIDDEN!r})"
+
+    def __str__(self) -> str:
+        return HIDDEN
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self.encode(), other.encode())
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._text))
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret is not pickled or copied to disk")
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Secret:
+        return self
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        def read(value: object, info: ValidationInfo) -> Secret:
+            if isinstance(value, cls):
+                return value
+            if isinstance(value, Secret):
+                return cls(value.reveal())
+            if not isinstance(value, str) or not value:
+                # A custom error, because pydantic's own would show the value.
+                raise PydanticCustomError(
+                    "secret", "expected a text: env:NAME, file:PATH, vault:account/label or a literal"
+                )
+            resolve = (info.context or {}).get("resolve_secret")
+            return cls(resolve(value) if resolve else value)
+
+        return core_schema.with_info_plain_validator_function(
+            read,
+            serialization=core_schema.plain_serializer_function_ser_schema(str, return_schema=core_schema.str_schema()),
+            json_schema_input_schema=core_schema.str_schema(),
+        )
+
+
+class CardNumber(Secret):
+    """A card number. Never stored, not even encrypted; `masked` shows the last four digits."""
+
+    __slots__ = ()
+
+    @property
+    def masked(self) -> str:
+        digits = [character for character in self.reveal() if character.isdigit()]
+        return "•••• " + "".join(digits[-4:]) if len(digits) >= 8 else HIDDEN
+
+
+class Raw(Mapping[str, Any]):
+    """A provider's decoded answer, whole. Reading is as of a dict; `repr`, JSON and the store get it without its secrets."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data: Mapping[str, Any] | None = None) -> None:
+        self._data: dict[str, Any] = dict(data or {})
+
+    def __getitem__(self, key: str) -> Any:
+        return self._data[key]
+
+    def __iter__(self) -> Any:
+        return iter(self._data)
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def redacted(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = Redactor().data(self._data)
+        return cleaned
+
+    def __repr__(self) -> str:
+        return f"Raw({self.redacted()!r})"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        def read(value: object) -> Raw:
+            if isinstance(value, Raw):
+                return value
+            if isinstance(value, Mapping):
+                return cls(value)
+            raise ValueError("expected a mapping")
+
+        return core_schema.no_info_plain_validator_function(
+            read,
+            serialization=core_schema.plain_serializer_function_ser_schema(lambda raw: raw.redacted()),
+        )
+
+
+class Redactor:
+    """Takes secrets out: those it was given, wherever they stand, and whatever stands under a telling name."""
+
+    def __init__(self, secrets: Iterable[Secret] = ()) -> None:
+        self._secrets: tuple[str, ...] = ()
+        self.learn(secrets)
+
+    def learn(self, secrets: Iterable[Secret]) -> None:
+        """Know further secrets from now on. Texts under four characters are left out: hiding them would hide everything."""
+        found = {secret.reveal() for secret in secrets} | set(self._secrets)
+        # Longest first, so that a secret that contains another is hidden whole.
+        self._secrets = tuple(sorted((text for text in found if len(text) >= 4), key=len, reverse=True))
+
+    def text(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, HIDDEN)
+        return _DIGITS_OF_A_CARD.sub(lambda match: HIDDEN if _is_card(match.group()) else match.group(), text)
+
+    def data(self, data: Any) -> Any:
+        """A copy of decoded JSON without its secrets."""
+        if isinstance(data, Mapping):
+            return {
+                key: HIDDEN
+                if is_telling(str(key)) and not isinstance(value, (Mapping, list, type(None)))
+                else self.data(value)
+                for key, value in data.items()
+            }
+        if isinstance(data, (list, tuple)):
+            return [self.data(value) for value in data]
+        if isinstance(data, Secret):
+            return HIDDEN
+        return self.text(data) if isinstance(data, str) else data
+
+    def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+        return {name: HIDDEN if is_telling(name) else self.text(value) for name, value in headers.items()}
+
+
+def _is_card(text: str) -> bool:
+    """Whether the digits pass the Luhn check (ISO/IEC 7812-1), so that order numbers of the same length stay readable."""
+    digits = [int(character) for character in text if character.isdigit()]
+    doubled = [digit if index % 2 == 0 else sum(divmod(digit * 2, 10)) for index, digit in enumerate(reversed(digits))]
+    return sum(doubled) % 10 == 0

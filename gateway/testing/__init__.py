@@ -1,0 +1,1 @@
+"""What a merchant's own tests use: sandboxes, fixtures, and the kit that an adapter must pass."""

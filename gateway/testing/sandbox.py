@@ -1,0 +1,109 @@
+"""What a provider's stateful sandbox is: an ASGI application that behaves as the provider's documentation says.
+
+A sandbox is written from the documentation, never from the adapter: it checks what a client sends. It keeps balances, orders and keys,
+and is steered by `pay`, `expire` and `fail`. Faults of the network and of callbacks are the harness's, not its own.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from starlette.types import ASGIApp
+
+__all__ = ["OutgoingCallback", "Payment", "Sandbox", "SandboxClock", "SandboxError", "SandboxOrder"]
+
+
+class SandboxError(Exception):
+    """The control call makes no sense: no such order, or not in a state for it."""
+
+
+class SandboxClock:
+    """Real time, moved forward by `advance`; what orders live by. Signatures are checked against real time."""
+
+    def __init__(self) -> None:
+        self._ahead = timedelta()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self._ahead
+
+    def advance(self, seconds: int) -> None:
+        self._ahead += timedelta(seconds=seconds)
+
+
+class Payment(StrEnum):
+    """How the payer pays. LATE pays in full after the order has expired."""
+
+    EXACT = "exact"
+    UNDER = "under"
+    OVER = "over"
+    LATE = "late"
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxOrder:
+    """An order (or deposit) as the sandbox has it; `status` is the provider's own word."""
+
+    id: str
+    status: str
+    amount: Decimal
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingCallback:
+    """A callback that the provider would make now. `forged` makes the same one as somebody without the secret would."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    order: str = ""
+
+
+class Sandbox(ABC):
+    """One provider's sandbox. `emit` is set by the harness and takes every callback that the provider would make."""
+
+    name: ClassVar[str]
+
+    def __init__(self, clock: SandboxClock | None = None) -> None:
+        self.clock = clock or SandboxClock()
+        self.emit: Callable[[OutgoingCallback], None] = lambda callback: None
+
+    @property
+    @abstractmethod
+    def app(self) -> ASGIApp:
+        """The application, with the provider's own paths at its root. The same object every time."""
+
+    @abstractmethod
+    def account(self, base_url: str) -> dict[str, Any]:
+        """The settings of an account that can use this sandbox at `base_url`, as they stand in the configuration."""
+
+    @abstractmethod
+    def orders(self) -> list[SandboxOrder]:
+        """All orders, oldest first."""
+
+    @abstractmethod
+    def pay(self, order: str, how: Payment = Payment.EXACT) -> None:
+        """A payer pays this order. Raises SandboxError when it cannot be paid so."""
+
+    @abstractmethod
+    def expire(self, order: str) -> None:
+        """This order's time is over."""
+
+    @abstractmethod
+    def fail(self, order: str) -> None:
+        """This order fails or is cancelled at the provider, whichever it has."""
+
+    @abstractmethod
+    def ledger(self) -> dict[str, Any]:
+        """Everything that happened to money, as JSON-able data (amounts as text): balances, orders, payouts, cards, trades."""
+
+    def forged(self, callback: OutgoingCallback) -> OutgoingCallback:
+        """The callback as a stranger would forge it: right address and body, wrong proof."""
+        return callback
