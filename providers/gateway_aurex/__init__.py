@@ -1,0 +1,1 @@
+"""The adapter of Aurex, a plugin of crypto-gateway."""

@@ -1,0 +1,1 @@
+"""The adapter of Aurpay, a plugin of crypto-gateway."""

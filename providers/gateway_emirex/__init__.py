@@ -1,0 +1,1 @@
+"""The adapter of Emirex, a plugin of crypto-gateway."""

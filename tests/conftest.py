@@ -1,0 +1,44 @@
+"""What holds for every test: loopback only, no settings from the developer's shell, no luck in CI."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+import loopback_only
+
+TESTS = Path(__file__).parent
+PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
+
+# As early as this, so that collecting tests, test workers and child processes are under the same rules.
+loopback_only.install()
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(TESTS / "child_processes"), str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
+for _name in list(os.environ):
+    if _name.startswith("GATEWAY_") or _name.lower() in PROXIES:
+        del os.environ[_name]
+
+# A slow machine is no failure, so no deadline; CI tries the same examples each time.
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("default"), derandomize=True, database=None, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Tests marked `anyio` run on asyncio."""
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def blocked_attempts() -> Iterator[list[str]]:
+    """This test's attempts to leave the machine. Any left at its end fail it; a test that means them clears it."""
+    loopback_only.attempts.clear()
+    yield loopback_only.attempts
+    if loopback_only.attempts:
+        pytest.fail("tried to leave this machine: " + "; ".join(loopback_only.attempts))
