@@ -1,7 +1,7 @@
 """Payment URIs: what a QR code or a link carries so that the payer's wallet opens with everything filled in.
 
-BIP 21 and BIP 321 for Bitcoin, `lightning:` for invoices (BOLT 11), ERC-681 for Ether, BNB and their tokens, Solana Pay.
-Tron has no standard, and a bare symbol has no network: there is no URI for these.
+BIP 21 and BIP 321 for Bitcoin, `lightning:` for invoices (BOLT 11), ERC-681 for Ether, BNB and their tokens, and
+Solana Pay. Tron has no standard, and a bare symbol has no network: there is no URI for these.
 """
 
 from __future__ import annotations
@@ -33,9 +33,11 @@ def payment_uri(
     """The URI that asks a wallet for exactly this payment, or None where there is none.
 
     None, too, rather than a URI that would mislead: when the address or the invoice is missing or not valid, when the
-    amount is not positive, and when the asset cannot express it. `amount=None` leaves it to the payer. ERC-681 and
-    `lightning:` carry neither `label` nor `message`. Raises InvalidRequest only for an amount that is no exact number and
-    for an unknown asset code, so that a provider's odd answer never fails an order that exists.
+    amount is not positive, and when the asset cannot express it. `amount=None` leaves it to the payer. An invoice
+    carries its own amount, which is not compared here. ERC-681 and `lightning:` have neither `label` nor `message`.
+
+    Raises InvalidRequest only for an amount that is no exact number and for an unknown asset code, so that a provider's
+    odd answer never fails an order that exists.
     """
     asset = Asset.of(asset)
     number = None if amount is None else _written(exact(amount))

@@ -19,6 +19,7 @@ __all__ = ["encode_invoice"]
 
 _PREFIXES = {network: prefix for prefix, network in lightning.NETWORK_PREFIXES.items()}
 _PICO = 12
+_TIMESTAMP = 7  # words of five bits
 
 
 def encode_invoice(
@@ -39,8 +40,8 @@ def encode_invoice(
     """A signed invoice in lower case; the same arguments give the same text.
 
     The key is a secp256k1 one; hashes and secret are 32 bytes; either `description` or `description_hash` is given;
-    `amount` is in BTC@lightning; times count in whole seconds. Features 8 and 14 say that variable onion payloads and the
-    payment secret are required (BOLT 9). `name_payee` adds the public key, which readers otherwise recover. Raises
+    `amount` is in BTC@lightning; times count in whole seconds. Features 8 and 14 say that variable onion payloads and
+    the payment secret are required (BOLT 9). `name_payee` adds the public key, which readers otherwise recover. Raises
     InvalidRequest.
     """
     if not isinstance(private_key.curve, ec.SECP256K1):
@@ -52,7 +53,9 @@ def encode_invoice(
     if created_at.tzinfo is None:
         raise InvalidRequest("created_at needs a time zone")
     key = private_key.public_key().public_bytes(serialization.Encoding.X962, serialization.PublicFormat.CompressedPoint)
-    words = _words(int(created_at.timestamp())).rjust(7, b"\0")
+    words = _words(int(created_at.timestamp())).rjust(_TIMESTAMP, b"\0")
+    if len(words) > _TIMESTAMP:
+        raise InvalidRequest("an invoice is created before the year 3058")
     if payment_secret is not None:
         words += _field(lightning.PAYMENT_SECRET, _of_32_bytes("payment_secret", payment_secret))
     words += _field(lightning.PAYMENT_HASH, _of_32_bytes("payment_hash", payment_hash))
