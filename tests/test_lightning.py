@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway import bech32
@@ -270,6 +270,7 @@ class TestSignature:
         assert recovered_key(HASH, x, int.from_bytes(HASH, "big"), 0) is None
         assert recovered_key(HASH, x, int.from_bytes(HASH, "big"), 1) is not None
 
+    @settings(max_examples=30)  # arithmetic in Python: 15 ms each
     @given(st.integers(1, ORDER - 1), st.binary(min_size=32, max_size=32))
     def test_the_signer_is_recovered(self, secret: int, digest: bytes) -> None:
         key = ec.derive_private_key(secret, ec.SECP256K1())
@@ -299,6 +300,7 @@ class TestIssuing:
             == (vector["invoice"])
         )
 
+    @settings(max_examples=40)
     @given(
         secret=st.integers(1, ORDER - 1),
         msat=st.none() | st.integers(1, 10**15),
