@@ -1,0 +1,99 @@
+"""An open account: its settings, its adapter, and what the engine keeps for its key."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from gateway.capabilities import Capabilities, Capability
+from gateway.contracts.adapter import Account, Adapter, Provider
+from gateway.contracts.settings import AccountSettings
+from gateway.engine.clock import Clock
+from gateway.engine.rates import RateWindow
+from gateway.errors import GatewayError
+from gateway.models.base import Environment
+from gateway.models.orders import Settlement
+from gateway.observation import Record
+from gateway.secrets import Redactor, Secret
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+__all__ = ["OpenAccount", "secrets_in"]
+
+
+def secrets_in(value: Any) -> Iterator[Secret]:
+    """Every Secret in a settings model, however deep."""
+    if isinstance(value, Secret):
+        yield value
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from secrets_in(getattr(value, name))
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from secrets_in(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from secrets_in(item)
+
+
+class OpenAccount:
+    """One account, ready to be used. Safe for threads."""
+
+    def __init__(
+        self,
+        name: str,
+        provider: Provider,
+        settings: AccountSettings,
+        *,
+        clock: Clock,
+        observe: Callable[[Record], None],
+        rate_window: RateWindow | None = None,
+        uniform: Callable[[], float] = random.random,
+    ) -> None:
+        self.name = name
+        self.provider = provider
+        self.settings = settings
+        self.clock = clock
+        self.observe = observe
+        self._uniform = uniform
+        self.redactor = Redactor(secrets_in(settings))
+        self.adapter: Adapter[Any] = provider.adapter(Account(name, settings.environment, settings, clock.now))
+        self.window = rate_window or RateWindow(provider.rate_limit)
+        self.capabilities: Capabilities = self.adapter.capabilities() or provider.capabilities
+        self.learn_secrets()
+
+    @property
+    def environment(self) -> Environment:
+        return self.settings.environment
+
+    @property
+    def settles_to(self) -> Settlement:
+        """Whose money an order at this account becomes."""
+        return self.provider.settles_to
+
+    def require(self, operation: str, variant: str = "") -> Capability:
+        """The capability's row. Raises UnsupportedOperation or UnverifiedOperation; nothing is sent."""
+        try:
+            return self.capabilities.require(
+                operation, variant, allowed=self.settings.allow_inferred, provider=self.provider.name
+            )
+        except GatewayError as error:
+            raise error.about(account=self.name) from None
+
+    def learn_secrets(self) -> None:
+        """Hide what the account's auth holds now (an obtained key) from every report as well."""
+        self.redactor.learn(self.adapter.auth.secrets())
+
+    def backoff(self, sending: int, first: float, longest: float) -> float:
+        """Full jitter: anything between nothing and the doubled pause."""
+        return self._uniform() * min(longest, first * 2.0 ** (sending - 1))
+
+    def next_number(self, connection: Connection, key_id: str, now_microseconds: int) -> int:
+        """A request number of a key, strictly growing over threads, tasks and processes of one store."""
+        from gateway.store.numbers import next_number
+
+        return next_number(connection, f"{self.provider.name} {key_id}", now_microseconds)

@@ -1,0 +1,617 @@
+"""`Gateway`: the library as ordinary calls. `gateway.aio` is generated from this file (`make aio`); change this one.
+
+Every call takes `deadline`, in seconds: waiting for rate limits, repeating and sending together; None is the account's
+`timeout`. Every call raises `gateway.errors` only. Lists are iterators that read page after page.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+
+from gateway import flows
+from gateway.capabilities import Capabilities, Support
+from gateway.config import load_settings
+from gateway.core import Core
+from gateway.engine.effects import Flow
+from gateway.errors import GatewayError
+from gateway.exchange import Response
+from gateway.models.base import Environment, Page
+from gateway.models.cards import Card, CardRequest, CardTransaction, OneTimeCode
+from gateway.models.customers import Customer, CustomerRequest
+from gateway.models.keys import IssuedKey
+from gateway.models.markets import Market, OrderBook, PublicTrade, Ticker
+from gateway.models.orders import Order, OrderRequest, OrderStatus, ProviderOrder, Settlement
+from gateway.models.refunds import Refund, RefundRequest
+from gateway.models.trades import Trade, TradeRequest
+from gateway.models.transactions import Currency, CurrencyKind, Transaction
+from gateway.models.wallets import Wallet, WalletKind
+from gateway.models.withdrawals import ProviderWithdrawal, Withdrawal, WithdrawalRequest, WithdrawalStatus
+from gateway.observation import Record
+from gateway.plugins import Plugins, load_plugins
+
+if TYPE_CHECKING:
+    from gateway.engine.clock import Clock
+    from gateway.engine.drivers import SyncDriver
+    from gateway.store.journal import JournalEntry, JournalState
+
+__all__ = ["AccountHandle", "Gateway"]
+
+T = TypeVar("T")
+PAGE = 100
+
+
+class Gateway:
+    """Several providers behind one set of calls. Use it inside `with`; it is safe for many threads.
+
+    `accounts`, `routes`, `store` and the other settings are those of the configuration file, as data. `clock`, `sleep` and
+    `uniform` (a source of numbers from 0 to 1) replace time and chance in tests. `plugins` replaces what is installed.
+    Raises ConfigurationError, with the path of every wrong setting.
+    """
+
+    def __init__(
+        self,
+        *,
+        accounts: Mapping[str, Mapping[str, Any]] | None = None,
+        routes: Sequence[Mapping[str, Any]] | None = None,
+        store: str | None = None,
+        public_base_url: str | None = None,
+        callback_key: str | None = None,
+        trusted_proxies: Sequence[str] | None = None,
+        clock: Clock | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        uniform: Callable[[], float] = random.random,
+        plugins: Plugins | None = None,
+        file: str | os.PathLike[str] | None = None,
+    ) -> None:
+        settings = load_settings(
+            file,
+            accounts=accounts,
+            routes=routes,
+            store=store,
+            public_base_url=public_base_url,
+            callback_key=callback_key,
+            trusted_proxies=trusted_proxies,
+        )
+        self._core = Core(settings, plugins or load_plugins(), clock=clock, uniform=uniform)
+        self._sleep = sleep
+        self._closed = False
+        self.orders = Orders(self)
+        self.refunds = Refunds(self)
+        self.wallets = Wallets(self)
+        self.withdrawals = Withdrawals(self)
+        self.customers = Customers(self)
+        self.cards = Cards(self)
+        self.transactions = Transactions(self)
+        self.currencies = Currencies(self)
+        self.markets = Markets(self)
+        self.trades = Trades(self)
+        self.keys = Keys(self)
+        self.journal = Journal(self)
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str] = "gateway.toml", **given: Any) -> Self:
+        """A gateway from a TOML file; keyword arguments and `GATEWAY_…` variables win over it."""
+        return cls(file=path, **given)
+
+    @cached_property
+    def _driver(self) -> SyncDriver:
+        from gateway.engine.drivers import SyncDriver
+
+        return SyncDriver(self._core.connection, self._core.database, self._sleep)
+
+    def _run(self, flow: Flow[T]) -> T:
+        return self._driver.run(flow)
+
+    def _pages(self, page: Callable[[str | None], Flow[Page[T]]]) -> Iterator[T]:
+        cursor: str | None = None
+        while True:
+            found = self._run(page(cursor))
+            for item in found.items:
+                yield item
+            if found.next is None:
+                return
+            cursor = found.next
+
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        """The names of the accounts, in the order of the configuration."""
+        return tuple(self._core.accounts)
+
+    def account(self, name: str) -> AccountHandle:
+        """One account: what it can do, and the way out for what is not modelled. Raises ConfigurationError."""
+        return AccountHandle(self, name)
+
+    def add_account(self, name: str, /, **settings: Any) -> AccountHandle:
+        """Open a further account while the gateway is running. Raises ConfigurationError."""
+        self._core.add_account(name, settings)
+        return AccountHandle(self, name)
+
+    def capabilities(self) -> dict[str, Capabilities]:
+        """The capability table of every account: each neutral operation and variant with support, grade, source and reason."""
+        return {name: account.capabilities for name, account in self._core.accounts.items()}
+
+    def observe(self, observer: Callable[[Record], None]) -> Callable[[Record], None]:
+        """Have this called with a record of every exchange and operation, without secrets. It must not block."""
+        self._core.observers.append(observer)
+        return observer
+
+    def freeze(self, account: str, *, reason: str, by: str | None = None) -> None:
+        """Stop every payout of the account, in all processes on this store. Orders go on."""
+        self._run(flows.freezing.freeze(self._core, account, by=by or _who(), reason=reason))
+
+    def unfreeze(self, account: str) -> None:
+        """Let payouts of the account leave again (unless the configuration freezes it)."""
+        self._run(flows.freezing.unfreeze(self._core, account))
+
+    def frozen(self) -> dict[str, Any]:
+        """The frozen accounts: who froze them, when and why."""
+        return self._run(flows.freezing.frozen(self._core))
+
+    def close(self) -> None:
+        """Close connections and the store. A closed gateway refuses every call."""
+        if not self._closed:
+            self._closed = True
+            self._driver.close()
+            self._core.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a user id without a name, as in many containers
+        return f"user {os.getuid()}"
+
+
+class AccountHandle:
+    """One account of a gateway."""
+
+    def __init__(self, gateway: Gateway, name: str) -> None:
+        self._gateway = gateway
+        self._account = gateway._core.account(name)
+        self.name = name
+
+    @property
+    def provider(self) -> str:
+        return self._account.provider.name
+
+    @property
+    def environment(self) -> Environment:
+        return self._account.environment
+
+    @property
+    def settles_to(self) -> Settlement:
+        """Whose money an order at this account becomes."""
+        return self._account.settles_to
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._account.capabilities
+
+    def can(self, operation: str, variant: str = "") -> bool:
+        """Whether the call may be made: offered, and documented or allowed by `allow_inferred`."""
+        if self._account.capabilities.get(operation, variant).support is not Support.SUPPORTED:
+            return False
+        try:
+            self._account.require(operation, variant)
+        except GatewayError:
+            return False
+        return True
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, str] | None = None,
+        json: Any = None,
+        write: bool | None = None,
+        deadline: float | None = None,
+    ) -> Response:
+        """Any call of the provider's API: signed, limited, redacted. The way out for what is not modelled; not journaled.
+
+        `write` None: everything but GET and HEAD is a write, which is never repeated once it may have been carried out.
+        Numbers in `json` are Decimal or int, never float.
+        """
+        return self._gateway._run(
+            flows.reads.request(
+                self._gateway._core,
+                self.name,
+                method,
+                path,
+                query=query,
+                json=json,
+                write=write,
+                seconds=deadline,
+            )
+        )
+
+
+class _Namespace:
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._core = gateway._core
+
+
+class Orders(_Namespace):
+    """Payments."""
+
+    def create(self, request: OrderRequest, *, account: str | None = None, deadline: float | None = None) -> Order:
+        """Ask for a payment at `account`, or at the first account that the routes allow.
+
+        May be repeated: the same reference with the same request gives the same order and never makes a second one; with another
+        request it raises IdempotencyConflict. After OutcomeUnknown nothing is sent again; `renew` makes a further attempt.
+        """
+        return self._gateway._run(flows.orders.create(self._core, request, account=account, seconds=deadline))
+
+    def get(self, reference: str, *, refresh: bool = True, deadline: float | None = None) -> Order:
+        """The order, every open attempt read at its provider first (`refresh=False`: as last known). Raises NotFound."""
+        return self._gateway._run(flows.orders.get(self._core, reference, refresh=refresh, seconds=deadline))
+
+    def renew(self, reference: str, *, account: str | None = None, deadline: float | None = None) -> Order:
+        """A further attempt for a purchase whose last one expired, failed, was refused or is of unknown outcome.
+
+        All attempts stay watched; money that reaches any of them counts. Raises Conflict while the last one can still be paid.
+        """
+        return self._gateway._run(flows.orders.renew(self._core, reference, account=account, seconds=deadline))
+
+    def list(self, *, account: str | None = None, status: OrderStatus | str | None = None) -> Iterator[Order]:
+        """The orders made here, newest first, as last known."""
+        wanted = OrderStatus(status) if status is not None else None
+        return self._gateway._pages(
+            lambda cursor: flows.orders.page(self._core, account=account, status=wanted, cursor=cursor, size=PAGE)
+        )
+
+    def fetch(self, *, account: str, provider_id: str, deadline: float | None = None) -> ProviderOrder:
+        """An order at the provider by the provider's own number, also one that was not made here. Changes nothing."""
+        return self._gateway._run(flows.orders.fetch(self._core, account, provider_id, seconds=deadline))
+
+    def fetch_all(
+        self, *, account: str, customer: str | None = None, deadline: float | None = None
+    ) -> Iterator[ProviderOrder]:
+        """The provider's own list of orders (of one customer of the merchant, where the provider keeps them so)."""
+        return self._gateway._pages(
+            lambda cursor: flows.orders.fetch_page(
+                self._core, account, customer=customer, cursor=cursor, size=PAGE, seconds=deadline
+            )
+        )
+
+
+class Refunds(_Namespace):
+    """A paid order's money going back."""
+
+    def create(self, request: RefundRequest, *, deadline: float | None = None) -> Refund:
+        """Refund a paid order at the account where it was paid. May be repeated; an order is refunded under one reference only."""
+        return self._gateway._run(flows.refunds.create(self._core, request, seconds=deadline))
+
+    def get(self, reference: str, *, refresh: bool = True, deadline: float | None = None) -> Refund:
+        """The refund, read at its provider first unless it is final. Raises NotFound."""
+        return self._gateway._run(flows.refunds.get(self._core, reference, refresh=refresh, seconds=deadline))
+
+
+class Wallets(_Namespace):
+    """Balances."""
+
+    def list(
+        self,
+        *,
+        account: str,
+        kind: WalletKind | str = WalletKind.CUSTODIAL,
+        customer: str | None = None,
+        deadline: float | None = None,
+    ) -> Iterator[Wallet]:
+        """Balances at the provider: the merchant's, or those of one of its customers."""
+        wanted = WalletKind(kind).value
+        return self._gateway._pages(
+            lambda cursor: flows.reads.wallets(
+                self._core, account, kind=wanted, customer=customer, cursor=cursor, size=PAGE, seconds=deadline
+            )
+        )
+
+
+class Withdrawals(_Namespace):
+    """Money that leaves."""
+
+    def create(
+        self, request: WithdrawalRequest, *, account: str | None = None, deadline: float | None = None
+    ) -> Withdrawal:
+        """Pay out. May be repeated: the same reference never pays twice. Raises LimitExceeded before anything is sent.
+
+        After OutcomeUnknown the money may have left: look at the provider, then `journal.settle`; it is never sent again.
+        """
+        return self._gateway._run(flows.withdrawals.create(self._core, request, account=account, seconds=deadline))
+
+    def get(self, reference: str, *, refresh: bool = True, deadline: float | None = None) -> Withdrawal:
+        """The payout, read at its provider first where the provider has such a read. Raises NotFound."""
+        return self._gateway._run(flows.withdrawals.get(self._core, reference, refresh=refresh, seconds=deadline))
+
+    def list(self, *, account: str | None = None, status: WithdrawalStatus | str | None = None) -> Iterator[Withdrawal]:
+        """The payouts made here, newest first, as last known."""
+        wanted = WithdrawalStatus(status) if status is not None else None
+        return self._gateway._pages(
+            lambda cursor: flows.withdrawals.page(self._core, account=account, status=wanted, cursor=cursor, size=PAGE)
+        )
+
+    def fetch_all(self, *, account: str, deadline: float | None = None) -> Iterator[ProviderWithdrawal]:
+        """The provider's own list of withdrawals."""
+        return self._gateway._pages(
+            lambda cursor: flows.withdrawals.fetch_page(self._core, account, cursor=cursor, size=PAGE, seconds=deadline)
+        )
+
+
+class Customers(_Namespace):
+    """The merchant's customers at a provider."""
+
+    def create(
+        self, request: CustomerRequest, *, account: str | None = None, deadline: float | None = None
+    ) -> Customer:
+        """Make a customer known to the provider. May be repeated; the reference may be used once at every account."""
+        return self._gateway._run(flows.customers.create(self._core, request, account=account, seconds=deadline))
+
+    def get(self, reference: str, *, account: str, refresh: bool = True, deadline: float | None = None) -> Customer:
+        """The customer at this account. Raises NotFound."""
+        return self._gateway._run(
+            flows.customers.get(self._core, reference, account=account, refresh=refresh, seconds=deadline)
+        )
+
+    def link(self, reference: str, provider_id: str, *, account: str, deadline: float | None = None) -> Customer:
+        """Name a customer that the provider has already by the merchant's own number. It is read first. May be repeated."""
+        return self._gateway._run(
+            flows.customers.link(self._core, reference, provider_id, account=account, seconds=deadline)
+        )
+
+
+class Cards(_Namespace):
+    """Cards of customers. Numbers, CVVs and codes are secrets and are never stored."""
+
+    def create(self, request: CardRequest, *, account: str | None = None, deadline: float | None = None) -> Card:
+        """Issue a card. May be repeated; only the call that issued it returns its number and CVV (`reveal` reads them again)."""
+        return self._gateway._run(flows.cards.create(self._core, request, account=account, seconds=deadline))
+
+    def list(self, *, account: str, customer: str, deadline: float | None = None) -> Iterator[Card]:
+        """A customer's cards at the provider, without numbers."""
+        return self._gateway._pages(
+            lambda cursor: flows.cards.page(
+                self._core, account, customer=customer, cursor=cursor, size=PAGE, seconds=deadline
+            )
+        )
+
+    def reveal(self, *, account: str, customer: str, card: str, deadline: float | None = None) -> Card:
+        """A card with its number and CVV, read at the provider (`card` is the provider's own number of it)."""
+        return self._gateway._run(
+            flows.cards.reveal(self._core, account, customer=customer, card=card, seconds=deadline)
+        )
+
+    def transactions(
+        self, *, account: str, customer: str, card: str, deadline: float | None = None
+    ) -> Iterator[CardTransaction]:
+        """What a card was used for."""
+        return self._gateway._pages(
+            lambda cursor: flows.cards.transactions_page(
+                self._core, account, customer=customer, card=card, cursor=cursor, size=PAGE, seconds=deadline
+            )
+        )
+
+    def one_time_code(self, *, account: str, customer: str, card: str, deadline: float | None = None) -> OneTimeCode:
+        """The code that confirms a card payment now."""
+        return self._gateway._run(
+            flows.cards.one_time_code(self._core, account, customer=customer, card=card, seconds=deadline)
+        )
+
+
+class Transactions(_Namespace):
+    """Money movements."""
+
+    def list(self, *, account: str, deadline: float | None = None) -> Iterator[Transaction]:
+        """The provider's list of movements, in its own words."""
+        return self._gateway._pages(
+            lambda cursor: flows.reads.page(
+                self._core,
+                account,
+                "transactions.list",
+                lambda adapter, query: adapter.list_transactions(query),  # type: ignore[attr-defined]
+                cursor=cursor,
+                size=PAGE,
+                seconds=deadline,
+            )
+        )
+
+
+class Currencies(_Namespace):
+    """What a provider deals in."""
+
+    def list(
+        self, *, account: str, kind: CurrencyKind | str = CurrencyKind.CRYPTO, deadline: float | None = None
+    ) -> Iterator[Currency]:
+        """The accepted currencies: fiat for prices, crypto for payment."""
+        wanted = CurrencyKind(kind).value
+        return self._gateway._pages(
+            lambda cursor: flows.reads.page(
+                self._core,
+                account,
+                "currencies.list",
+                lambda adapter, query: adapter.list_currencies(query),  # type: ignore[attr-defined]
+                kind=wanted,
+                cursor=cursor,
+                size=PAGE,
+                seconds=deadline,
+            )
+        )
+
+
+class Markets(_Namespace):
+    """Public market data. A market is written BASE/QUOTE."""
+
+    def list(self, *, account: str, deadline: float | None = None) -> Iterator[Market]:
+        """The tradable pairs."""
+        return self._gateway._pages(
+            lambda cursor: flows.reads.page(
+                self._core,
+                account,
+                "markets.list",
+                lambda adapter, query: adapter.list_markets(query),  # type: ignore[attr-defined]
+                cursor=cursor,
+                size=PAGE,
+                seconds=deadline,
+            )
+        )
+
+    def ticker(self, market: str, *, account: str, deadline: float | None = None) -> Ticker:
+        """The market's last day."""
+        return self._gateway._run(
+            flows.reads.read(
+                self._core,
+                account,
+                "markets.ticker",
+                lambda adapter: adapter.get_ticker(market),  # type: ignore[attr-defined]
+                seconds=deadline,
+            )
+        )
+
+    def book(self, market: str, *, account: str, depth: int | None = None, deadline: float | None = None) -> OrderBook:
+        """The market's order book, at most `depth` levels a side."""
+        return self._gateway._run(
+            flows.reads.read(
+                self._core,
+                account,
+                "markets.book",
+                lambda adapter: adapter.get_book(market, depth),  # type: ignore[attr-defined]
+                seconds=deadline,
+            )
+        )
+
+    def trades(self, market: str, *, account: str, deadline: float | None = None) -> Iterator[PublicTrade]:
+        """The market's latest trades, newest first."""
+        return self._gateway._pages(
+            lambda cursor: flows.reads.page(
+                self._core,
+                account,
+                "markets.trades",
+                lambda adapter, query: adapter.list_public_trades(market),  # type: ignore[attr-defined]
+                cursor=cursor,
+                size=PAGE,
+                seconds=deadline,
+            )
+        )
+
+
+class Trades(_Namespace):
+    """Exchange orders of the account."""
+
+    def create(self, request: TradeRequest, *, account: str | None = None, deadline: float | None = None) -> Trade:
+        """Place an exchange order. May be repeated: the same reference never places a second one."""
+        return self._gateway._run(flows.trades.create(self._core, request, account=account, seconds=deadline))
+
+    def get(self, reference: str, *, refresh: bool = True, deadline: float | None = None) -> Trade:
+        """The trade of this reference, read at its provider first unless it is final. Raises NotFound."""
+        return self._gateway._run(flows.trades.get(self._core, reference, refresh=refresh, seconds=deadline))
+
+    def cancel(self, reference: str, *, deadline: float | None = None) -> Trade:
+        """Cancel the trade of this reference. May be repeated."""
+        return self._gateway._run(flows.trades.cancel(self._core, reference, seconds=deadline))
+
+    def fetch(self, *, account: str, provider_id: str, deadline: float | None = None) -> Trade:
+        """A trade at the provider by the provider's own number."""
+        return self._gateway._run(flows.trades.fetch(self._core, account, provider_id, seconds=deadline))
+
+    def open(self, *, account: str, deadline: float | None = None) -> Iterator[Trade]:
+        """The account's open trades at the provider."""
+        return self._gateway._pages(
+            lambda cursor: flows.trades.page(
+                self._core, account, "trades.open", cursor=cursor, size=PAGE, seconds=deadline
+            )
+        )
+
+    def history(self, *, account: str, deadline: float | None = None) -> Iterator[Trade]:
+        """The account's finished trades at the provider."""
+        return self._gateway._pages(
+            lambda cursor: flows.trades.page(
+                self._core, account, "trades.history", cursor=cursor, size=PAGE, seconds=deadline
+            )
+        )
+
+
+class Keys(_Namespace):
+    """The accounts' API keys."""
+
+    def verify(self, *, account: str, deadline: float | None = None) -> None:
+        """Check the account's key with a cheap authenticated read. Raises AuthenticationFailed or PermissionDenied."""
+        self._gateway._run(
+            flows.reads.read(
+                self._core,
+                account,
+                "keys.verify",
+                lambda adapter: adapter.verify_key(),  # type: ignore[attr-defined]
+                seconds=deadline,
+            )
+        )
+
+    def issue(self, *, account: str, deadline: float | None = None) -> IssuedKey:
+        """Obtain a new key with the account's own credentials, where the provider issues keys by a call."""
+        return self._gateway._run(
+            flows.reads.read(
+                self._core,
+                account,
+                "keys.issue",
+                lambda adapter: adapter.issue_key(),  # type: ignore[attr-defined]
+                seconds=deadline,
+            )
+        )
+
+
+class Journal(_Namespace):
+    """What was sent and how it ended. Entries of unknown outcome wait here for a person."""
+
+    def list(
+        self, *, states: Sequence[JournalState | str] | None = None, account: str | None = None, limit: int = 100
+    ) -> Sequence[JournalEntry]:
+        """Entries, newest first. Those whose sender died before it had an answer are found as unknown."""
+        from gateway.store.journal import JournalState
+
+        wanted = tuple(JournalState(state) for state in states) if states is not None else None
+        return self._gateway._run(flows.settling.entries(self._core, states=wanted, account=account, limit=limit))
+
+    def show(self, reference: str) -> Sequence[JournalEntry]:
+        """Every entry of a reference, oldest first; empty when there is none."""
+        return self._gateway._run(flows.settling.find(self._core, reference))
+
+    def settle(
+        self,
+        reference: str,
+        *,
+        outcome: Literal["done", "failed"],
+        reason: str,
+        by: str | None = None,
+        operation: str | None = None,
+        provider_id: str | None = None,
+    ) -> JournalEntry:
+        """Record what a person found out at the provider about an unknown write. Sends nothing.
+
+        `failed` says that nothing was done: the reference ends as refused. `done` needs the provider's number wherever the thing
+        is followed further (orders, trades, customers, cards).
+        """
+        return self._gateway._run(
+            flows.settling.settle(
+                self._core,
+                reference,
+                outcome=outcome,
+                reason=reason,
+                by=by or _who(),
+                operation=operation,
+                provider_id=provider_id,
+            )
+        )

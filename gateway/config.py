@@ -1,0 +1,247 @@
+"""The configuration: TOML, environment and keyword arguments, checked as a whole before anything is opened.
+
+Keyword arguments win over the environment, the environment over the file. Every mistake is named with the path of its setting
+and what was expected; values are never shown, because any of them may be a secret in the wrong place.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BeforeValidator, Field, IPvAnyNetwork, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+
+from gateway.contracts.settings import AccountSettings, BaseUrl, Setting
+from gateway.errors import ConfigurationError
+from gateway.models.base import KnownAsset
+from gateway.models.orders import Settlement
+from gateway.money import Money
+from gateway.plugins import Plugins
+from gateway.secrets import Secret
+
+__all__ = ["GatewaySettings", "Route", "account_settings", "load_settings", "resolve_secret"]
+
+DEFAULT_STORE = "sqlite:///gateway.db"
+
+M = TypeVar("M", bound=Setting)
+
+
+def _several(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+class Route(Setting):
+    """Which accounts serve an operation, in this order, and for which requests. All stated conditions must hold."""
+
+    operation: str = Field(description="the operation routed: orders.create or withdrawals.create")
+    accounts: tuple[str, ...] = Field(min_length=1, description="the accounts, first choice first")
+    currency: Annotated[tuple[str, ...], BeforeValidator(_several)] | None = Field(
+        default=None, description="only for prices in these assets"
+    )
+    pay_with: Annotated[tuple[KnownAsset, ...], BeforeValidator(_several)] | None = Field(
+        default=None, description="only for orders paid in these coins"
+    )
+    min: Money | None = Field(default=None, description="only from this amount on; of the same asset")
+    max: Money | None = Field(default=None, description="only up to this amount; of the same asset")
+    settles_to: Settlement = Field(default=Settlement.MERCHANT, description="whose money the order becomes")
+
+
+class GatewaySettings(Setting):
+    """The whole configuration. `accounts` are checked by their adapters' own settings models."""
+
+    store: str = Field(
+        default=DEFAULT_STORE, description="the database; a relative SQLite path is beside the configuration file"
+    )
+    public_base_url: BaseUrl | None = Field(default=None, description="where callbacks arrive")
+    callback_key: Secret | None = Field(default=None, description="signs the gateway's own callback tokens")
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(default=(), description="proxies whose forwarding headers count")
+    accounts: dict[str, dict[str, Any]] = Field(default_factory=dict, description="one table an account")
+    routes: tuple[Route, ...] = Field(default=(), description="which accounts serve which operation")
+
+
+class _Environment(BaseSettings):
+    """Reads `GATEWAY_…` only; what is right is decided by `GatewaySettings`."""
+
+    model_config = SettingsConfigDict(env_prefix="GATEWAY_", env_nested_delimiter="__", extra="ignore")
+
+    store: Any = None
+    public_base_url: Any = None
+    callback_key: Any = None
+    trusted_proxies: list[Any] | None = None
+    accounts: dict[str, dict[str, Any]] | None = None
+    routes: list[Any] | None = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (env_settings,)
+
+
+def _from_environment() -> dict[str, Any]:
+    try:
+        return {key: _decoded(value) for key, value in _Environment().model_dump(exclude_unset=True).items()}
+    except (SettingsError, ValidationError) as error:
+        field = (
+            str(error).split('"')[1]
+            if isinstance(error, SettingsError) and '"' in str(error)
+            else "a GATEWAY_ variable"
+        )
+        raise ConfigurationError(
+            f"the environment's setting {field} cannot be read", hint="lists and tables are written as JSON"
+        ) from None
+
+
+def _decoded(value: Any) -> Any:
+    """Lists and tables inside an account's table, which pydantic-settings leaves as text because it does not know the model."""
+    if isinstance(value, dict):
+        return {key: _decoded(item) for key, item in value.items()}
+    if isinstance(value, str) and value[:1] in ("[", "{"):
+        try:
+            return json.loads(value, parse_float=Decimal)
+        except ValueError:
+            return value
+    return value
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = _merged(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def load_settings(file: str | os.PathLike[str] | None = None, **given: Any) -> GatewaySettings:
+    """The configuration of a file (optional), the environment (`GATEWAY_…`, nested with `__`) and keyword arguments.
+
+    Raises ConfigurationError.
+    """
+    data: dict[str, Any] = {}
+    if file is not None:
+        data = _read(Path(file))
+    data = _merged(data, _from_environment())
+    data = _merged(data, {key: value for key, value in given.items() if value is not None})
+    settings = _checked(GatewaySettings, data)
+    known = set(settings.accounts)
+    for index, route in enumerate(settings.routes):
+        for account in route.accounts:
+            if account not in known:
+                raise ConfigurationError(
+                    f"routes.{index}.accounts: no account is called {account!r}",
+                    hint="configured: " + (", ".join(sorted(known)) or "none"),
+                )
+    return settings
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(f"there is no configuration file {path}", hint="name one with --config") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"the configuration file {path} cannot be read: {type(error).__name__}") from None
+    except tomllib.TOMLDecodeError as error:
+        # Its text names the place and the kind of mistake, not the line's content.
+        raise ConfigurationError(f"the configuration file {path} is not TOML: {error}") from None
+    store = data.get("store", DEFAULT_STORE)
+    if (
+        isinstance(store, str)
+        and store.startswith("sqlite:///")
+        and not store.startswith("sqlite:////")
+        and store != "sqlite:///"
+    ):
+        # Beside the file, not in whatever folder the process was started: a second, empty database would forget every reference.
+        data["store"] = "sqlite:///" + str(path.resolve().parent / store.removeprefix("sqlite:///"))
+    return data
+
+
+def account_settings(name: str, data: Mapping[str, Any], plugins: Plugins) -> AccountSettings:
+    """One account's table, checked by its adapter's own settings model."""
+    place = f"accounts.{name}"
+    if not isinstance(data, Mapping):
+        raise ConfigurationError(f"{place}: expected a table")
+    provider = data.get("provider")
+    if not isinstance(provider, str):
+        raise ConfigurationError(
+            f"{place}.provider: expected the name of a provider",
+            hint="installed: " + ", ".join(sorted(plugins.providers)),
+        )
+    try:
+        model = plugins.provider(provider).settings
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{place}.provider: {error.message}", hint=error.hint) from None
+    return _checked(model, data, place)
+
+
+def resolve_secret(reference: str) -> str:
+    """The text that a reference stands for: `env:NAME`, `file:PATH`, or the text itself. Raises ValueError, without it."""
+    kind, _, rest = reference.partition(":")
+    if kind == "env":
+        value = os.environ.get(rest)
+        if not value:
+            raise ValueError(f"the environment variable {rest} is not set")
+        return value
+    if kind == "file":
+        try:
+            value = Path(rest).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"the file {rest} cannot be read ({type(error).__name__})") from None
+        if not value:
+            raise ValueError(f"the file {rest} is empty")
+        return value
+    if kind == "vault":
+        raise ValueError("this version has no vault: use env:NAME or file:PATH")
+    return reference
+
+
+def _checked(model: type[M], data: Mapping[str, Any], place: str = "") -> M:
+    try:
+        return model.model_validate(dict(data), context={"resolve_secret": resolve_secret})
+    except ValidationError as error:
+        problems = [
+            f"{_path(place, problem['loc'], data)}: {_words(problem)}"
+            for problem in error.errors(include_url=False, include_input=False)
+        ]
+    raise ConfigurationError("; ".join(problems), hint="see the settings' descriptions in the documentation")
+
+
+def _path(place: str, location: tuple[int | str, ...], data: Any) -> str:
+    parts = [place] if place else []
+    for index, part in enumerate(location):
+        if isinstance(data, Mapping):
+            if part not in data and index + 1 < len(location):
+                continue  # the tag of a union, which nobody wrote
+            data = data.get(part)
+        elif isinstance(data, (list, tuple)) and isinstance(part, int) and part < len(data):
+            data = data[part]
+        elif index + 1 < len(location):
+            continue
+        parts.append(str(part))
+    return ".".join(parts) or "the configuration"
+
+
+def _words(problem: Any) -> str:
+    kind, words = problem["type"], str(problem["msg"]).removeprefix("Value error, ")
+    if kind == "missing":
+        return "is missing"
+    if kind == "extra_forbidden":
+        return "is no setting"
+    if kind == "union_tag_not_found":
+        return f"must say which {str(problem['ctx']['discriminator']).strip(chr(39))} it is"
+    if kind == "union_tag_invalid":
+        return f"is of no known kind; expected one of {problem['ctx']['expected_tags']}"
+    return words[:1].lower() + words[1:]

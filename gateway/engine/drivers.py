@@ -1,0 +1,205 @@
+"""The two drivers: they carry out the effects of a flow, and nothing else. All rules live above them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from gateway.engine.effects import Effect, Enter, Flow, Leave, Pause, Send, Transact
+from gateway.engine.http import AsyncTransport, Connection, SyncTransport
+from gateway.errors import ConfigurationError, Conflict
+
+if TYPE_CHECKING:
+    from gateway.store.database import Database, LaneToken
+
+__all__ = ["AsyncDriver", "SyncDriver"]
+
+T = TypeVar("T")
+
+
+def _closed() -> ConfigurationError:
+    return ConfigurationError(
+        "this gateway is closed; nothing was sent", hint="make a new one; a gateway is used inside `with`"
+    )
+
+
+def _busy(lane: Enter) -> Conflict:
+    return Conflict(
+        f"another call holds {lane.lane!r} for longer than this call may take; nothing was sent", retryable=True
+    )
+
+
+class SyncDriver:
+    """Runs flows in the calling thread; safe for many threads."""
+
+    def __init__(
+        self,
+        connection: Callable[[str], Connection],
+        database: Callable[[], Database],
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._connection = connection
+        self._database = database
+        self._sleep = sleep
+        self._transports: dict[str, SyncTransport] = {}
+        self._lanes: dict[str, threading.Lock] = {}
+        self._shared: dict[str, LaneToken] = {}
+        self._lock = threading.Lock()
+        self._open = True
+
+    def run(self, flow: Flow[T]) -> T:
+        """Carry the flow out to its end. An exception of an effect is thrown into the flow, which may deal with it."""
+        if not self._open:
+            flow.close()
+            raise _closed()
+        value: Any = None
+        error: BaseException | None = None
+        while True:
+            try:
+                effect = flow.send(value) if error is None else flow.throw(error)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            value, error = None, None
+            try:
+                value = self._carry_out(effect)
+            except BaseException as caught:  # an interrupt too: the flow decides what is recorded of it
+                error = caught
+
+    def _carry_out(self, effect: Effect) -> Any:
+        match effect:
+            case Send():
+                return self._transport(effect.account).send(effect.request, effect.timeout)
+            case Transact():
+                return self._database().transaction(effect.work)
+            case Pause():
+                return self._sleep(effect.seconds)
+            case Enter():
+                return self._enter(effect)
+            case Leave():
+                return self._leave(effect)
+
+    def _transport(self, account: str) -> SyncTransport:
+        with self._lock:
+            if account not in self._transports:
+                self._transports[account] = SyncTransport(self._connection(account))
+            return self._transports[account]
+
+    def _enter(self, lane: Enter) -> None:
+        with self._lock:
+            lock = self._lanes.setdefault(lane.lane, threading.Lock())
+        if not lock.acquire(timeout=lane.timeout):
+            raise _busy(lane)
+        if lane.shared:
+            try:
+                self._shared[lane.lane] = self._database().enter_lane(lane.lane, lane.timeout)
+            except BaseException:
+                lock.release()
+                raise
+
+    def _leave(self, lane: Leave) -> None:
+        lock = self._lanes.get(lane.lane)
+        if lock is None or not lock.locked():
+            return
+        token = self._shared.pop(lane.lane, None)
+        if token is not None:
+            self._database().leave_lane(token)
+        lock.release()
+
+    def close(self) -> None:
+        self._open = False
+        for transport in self._transports.values():
+            transport.close()
+        self._transports.clear()
+
+
+class AsyncDriver:
+    """Runs flows in the calling task; store work goes to one writer thread, so that the event loop never waits for a disk."""
+
+    def __init__(
+        self,
+        connection: Callable[[str], Connection],
+        database: Callable[[], Database],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._connection = connection
+        self._database = database
+        self._sleep = sleep
+        self._transports: dict[str, AsyncTransport] = {}
+        self._lanes: dict[str, asyncio.Lock] = {}
+        self._shared: dict[str, LaneToken] = {}
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="gateway-store")
+        self._open = True
+
+    async def run(self, flow: Flow[T]) -> T:
+        """As `SyncDriver.run`. A cancellation is thrown into the flow too, which records it before it ends."""
+        if not self._open:
+            flow.close()
+            raise _closed()
+        value: Any = None
+        error: BaseException | None = None
+        while True:
+            try:
+                effect = flow.send(value) if error is None else flow.throw(error)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            value, error = None, None
+            try:
+                value = await self._carry_out(effect)
+            except BaseException as caught:
+                error = caught
+
+    async def _carry_out(self, effect: Effect) -> Any:
+        match effect:
+            case Send():
+                return await self._transport(effect.account).send(effect.request, effect.timeout)
+            case Transact():
+                loop = asyncio.get_running_loop()
+                return await loop.run_in_executor(self._writer, lambda: self._database().transaction(effect.work))
+            case Pause():
+                return await self._sleep(effect.seconds)
+            case Enter():
+                return await self._enter(effect)
+            case Leave():
+                return self._leave(effect)
+
+    def _transport(self, account: str) -> AsyncTransport:
+        if account not in self._transports:
+            self._transports[account] = AsyncTransport(self._connection(account))
+        return self._transports[account]
+
+    async def _enter(self, lane: Enter) -> None:
+        lock = self._lanes.setdefault(lane.lane, asyncio.Lock())
+        try:
+            async with asyncio.timeout(lane.timeout):
+                await lock.acquire()
+        except TimeoutError:
+            raise _busy(lane) from None
+        if lane.shared:
+            try:
+                # Not on the writer thread: waiting for another process must not hold the store work of this one back.
+                self._shared[lane.lane] = await asyncio.to_thread(self._database().enter_lane, lane.lane, lane.timeout)
+            except BaseException:
+                lock.release()
+                raise
+
+    def _leave(self, lane: Leave) -> None:
+        lock = self._lanes.get(lane.lane)
+        if lock is None or not lock.locked():
+            return
+        token = self._shared.pop(lane.lane, None)
+        if token is not None:
+            self._database().leave_lane(token)
+        lock.release()
+
+    async def close(self) -> None:
+        self._open = False
+        for transport in self._transports.values():
+            await transport.close()
+        self._transports.clear()
+        self._writer.shutdown()

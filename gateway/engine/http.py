@@ -1,0 +1,190 @@
+"""The only module that touches an HTTP library. One transport for each colour; both send exactly what they are given."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from gateway._version import __version__
+from gateway.exchange import Request, Response
+
+__all__ = ["AsyncTransport", "Connection", "SyncTransport", "TransportFailure"]
+
+# httpx logs every full URL at INFO, query strings included; those can carry keys. Our own records are redacted.
+logging.getLogger("httpx").setLevel(logging.WARNING)
+logging.getLogger("httpcore").setLevel(logging.WARNING)
+
+LARGEST_ANSWER = 4 * 1024 * 1024
+_CONNECT_SECONDS = 10.0
+_HEADERS = {
+    "User-Agent": f"crypto-gateway/{__version__}",
+    "Accept": "application/json",
+    # Compressed answers could be small on the wire and huge in memory.
+    "Accept-Encoding": "identity",
+}
+
+
+class TransportFailure(Exception):
+    """No complete answer came. `sent` says whether any byte of the request may have reached the provider.
+
+    `lasting` failures (a certificate that does not verify) are not worth repeating.
+    """
+
+    def __init__(self, message: str, *, sent: bool, lasting: bool = False) -> None:
+        super().__init__(message)
+        self.sent = sent
+        self.lasting = lasting
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Where and how an account's requests go."""
+
+    base_url: str
+    proxy: str | None = None
+    ca_file: str | None = None
+
+    def options(self) -> dict[str, Any]:
+        # trust_env off: a .netrc would replace our Authorization header, and proxies are a setting of the account.
+        verify: ssl.SSLContext | bool = ssl.create_default_context(cafile=self.ca_file) if self.ca_file else True
+        return {
+            "verify": verify,
+            "proxy": self.proxy,
+            "trust_env": False,
+            "follow_redirects": False,
+            "headers": _HEADERS,
+            "limits": httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=15.0),
+        }
+
+    def build(self, client: httpx.Client | httpx.AsyncClient, request: Request, timeout: float) -> httpx.Request:
+        return client.build_request(
+            request.method,
+            self.base_url + request.target(),
+            headers=dict(request.headers),
+            content=request.body,
+            timeout=httpx.Timeout(timeout, connect=min(timeout, _CONNECT_SECONDS)),
+        )
+
+
+class _Trace:
+    """Notes when the first byte of the request itself (not of a proxy's CONNECT) begins to leave."""
+
+    __slots__ = ("sent",)
+
+    def __init__(self) -> None:
+        self.sent = False
+
+    def __call__(self, event: str, info: Mapping[str, Any]) -> None:
+        if event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
+            self.sent = True
+
+    async def in_async(self, event: str, info: Mapping[str, Any]) -> None:
+        self(event, info)
+
+
+def _failure(error: Exception, sent: bool) -> TransportFailure:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return TransportFailure(
+                f"the provider's certificate was not accepted: {cause.verify_message}", sent=sent, lasting=True
+            )
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
+        words = "no connection in time"
+    elif isinstance(error, httpx.TimeoutException):
+        words = "no answer in time"
+    elif isinstance(error, httpx.ProxyError):
+        words = "the egress proxy refused"
+    elif isinstance(error, httpx.ConnectError):
+        words = "cannot connect"
+    elif isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.LocalProtocolError):
+        return TransportFailure("the request cannot be sent as it is", sent=sent, lasting=True)
+    else:
+        words = "the connection broke"
+    return TransportFailure(words, sent=sent)
+
+
+def _response(status: int, headers: httpx.Headers, content: bytes) -> Response:
+    return Response(status, {name.lower(): value for name, value in headers.items()}, content)
+
+
+def _too_large() -> TransportFailure:
+    return TransportFailure(f"the answer is over {LARGEST_ANSWER} bytes", sent=True, lasting=True)
+
+
+class SyncTransport:
+    """Safe for threads. `send` raises TransportFailure."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._client = httpx.Client(**connection.options())
+
+    def send(self, request: Request, timeout: float) -> Response:
+        trace = _Trace()
+        end = time.monotonic() + timeout
+        try:
+            prepared = self._connection.build(self._client, request, timeout)
+            prepared.extensions["trace"] = trace
+            answer = self._client.send(prepared, stream=True)
+            try:
+                content = bytearray()
+                for chunk in answer.iter_bytes():
+                    content += chunk
+                    if len(content) > LARGEST_ANSWER:
+                        raise _too_large()
+                    # httpx bounds each read; a body that trickles would outlive any deadline.
+                    if time.monotonic() > end:
+                        raise TransportFailure("no complete answer in time", sent=True)
+            finally:
+                answer.close()
+            return _response(answer.status_code, answer.headers, bytes(content))
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+            raise _failure(error, trace.sent) from error
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class AsyncTransport:
+    """For one event loop. `send` raises TransportFailure."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._client = httpx.AsyncClient(**connection.options())
+
+    async def send(self, request: Request, timeout: float) -> Response:
+        trace = _Trace()
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._exchange(request, timeout, trace.in_async)
+        except TimeoutError as error:
+            raise TransportFailure("no complete answer in time", sent=trace.sent) from error
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+            raise _failure(error, trace.sent) from error
+
+    async def _exchange(
+        self, request: Request, timeout: float, trace: Callable[[str, Mapping[str, Any]], Awaitable[None]]
+    ) -> Response:
+        prepared = self._connection.build(self._client, request, timeout)
+        prepared.extensions["trace"] = trace
+        answer = await self._client.send(prepared, stream=True)
+        try:
+            content = bytearray()
+            async for chunk in answer.aiter_bytes():
+                content += chunk
+                if len(content) > LARGEST_ANSWER:
+                    raise _too_large()
+        finally:
+            await answer.aclose()
+        return _response(answer.status_code, answer.headers, bytes(content))
+
+    async def close(self) -> None:
+        await self._client.aclose()

@@ -1,0 +1,224 @@
+"""Performing an operation: the loop around every request, written once for both colours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from gateway.contracts.adapter import LoginAuth
+from gateway.engine.clock import Deadline
+from gateway.engine.effects import Enter, Flow, Leave, Pause, Send, transact
+from gateway.engine.http import TransportFailure
+from gateway.engine.verdicts import Verdict, judge_answer, judge_failure
+from gateway.errors import AuthenticationFailed, GatewayError, Outcome, OutcomeUnknown, ProviderUnavailable, RateLimited
+from gateway.exchange import Operation, Request, Response, Signing
+from gateway.observation import Record
+
+if TYPE_CHECKING:
+    from gateway.accounts import OpenAccount
+
+__all__ = ["Begun", "Performance", "perform"]
+
+T = TypeVar("T")
+
+_FIRST_PAUSE = 0.25
+_LONGEST_PAUSE = 8.0
+_MOST_SENDINGS = 6
+
+
+class Performance:
+    """One run of an operation: its name, its deadline, and what to do right before its first write leaves."""
+
+    def __init__(
+        self, account: OpenAccount, name: str, deadline: Deadline, before_write: Callable[[], Flow[None]] | None = None
+    ) -> None:
+        self.account = account
+        self.name = name
+        self.deadline = deadline
+        self.before_write = before_write
+        self.wrote = False
+
+
+class Begun(Generic[T]):
+    """An operation that has run up to its first request: its own checks have passed, and nothing was sent.
+
+    Making one raises what those checks raise (InvalidRequest), before anything is recorded.
+    """
+
+    def __init__(self, operation: Operation[T]) -> None:
+        self.operation = operation
+        self.request: Request | None = None
+        try:
+            self.request = next(operation)
+        except StopIteration as end:
+            self.result: T = end.value
+
+
+def perform(run: Performance, begun: Begun[T]) -> Flow[T]:
+    """Carry the operation out and return its result. Raises GatewayError, filled in with where it happened."""
+    clock = run.account.clock
+    started, start = clock.now(), clock.monotonic()
+    outcome, fault = "done", None
+    try:
+        while begun.request is not None:
+            answer: Any = None
+            refusal: GatewayError | None = None
+            try:
+                answer = yield from _exchange(run, begun.request)
+                run.wrote = run.wrote or begun.request.write
+            except GatewayError as error:
+                refusal = error
+            operation = begun.operation
+            try:
+                begun.request = operation.send(answer) if refusal is None else operation.throw(refusal)
+            except StopIteration as end:
+                begun.request, begun.result = None, end.value
+        return begun.result
+    except GatewayError as error:
+        raised: GatewayError = error
+        if run.wrote and error.outcome is not Outcome.UNKNOWN:
+            # The write itself was answered; what failed came after it, so "nothing was done" would be wrong.
+            raised = OutcomeUnknown(
+                f"the write was accepted, then: {error.message}", hint="read it again before anything else"
+            )
+            raised.__cause__ = error
+        outcome, fault = raised.outcome.value, type(raised).__name__
+        raise raised.about(
+            account=run.account.name, provider=run.account.provider.name, operation=run.name
+        ) from raised.__cause__
+    except BaseException as error:
+        outcome, fault = Outcome.UNKNOWN.value, type(error).__name__
+        raise
+    finally:
+        run.account.observe(
+            Record(
+                kind="operation",
+                account=run.account.name,
+                provider=run.account.provider.name,
+                operation=run.name,
+                outcome=outcome,
+                started_at=started,
+                seconds=clock.monotonic() - start,
+                error=fault,
+            )
+        )
+
+
+def _exchange(run: Performance, request: Request) -> Flow[Any]:
+    """One request until it has an answer that counts: sign, wait for the rate, send, judge, and repeat where that is safe."""
+    account, renewed, sending = run.account, False, 0
+    while True:
+        sending += 1
+        if request.signed:
+            yield from _login(run)
+        yield from _wait_for_rate(run)
+        signed, verdict = yield from _send(run, request, sending)
+        if verdict.error is None:
+            return verdict.value
+        if isinstance(verdict.error, AuthenticationFailed) and request.signed and not renewed:
+            # A 401 means that nothing was done, so a write too may be repeated, once, with a renewed key.
+            if isinstance(account.adapter.auth, LoginAuth):
+                account.adapter.auth.refused(signed)
+                renewed = True
+                continue
+            raise verdict.error
+        if not verdict.again:
+            raise verdict.error
+        if verdict.after is not None:
+            account.window.close_until(account.clock.monotonic() + verdict.after)
+        if sending >= _MOST_SENDINGS:
+            raise verdict.error
+        pause = verdict.after if verdict.after is not None else account.backoff(sending, _FIRST_PAUSE, _LONGEST_PAUSE)
+        if pause >= run.deadline.remaining():
+            raise verdict.error
+        yield Pause(pause)
+
+
+def _login(run: Performance) -> Flow[None]:
+    """Obtain a key where one is due; a hundred calls at once make one login."""
+    auth = run.account.adapter.auth
+    if not isinstance(auth, LoginAuth) or not auth.login_due():
+        return
+    lane = f"login {run.account.name}"
+    yield Enter(lane, run.deadline.remaining())
+    try:
+        if auth.login_due():
+            inner = Performance(run.account, "keys.issue", run.deadline)
+            yield from perform(inner, Begun(auth.login()))
+    finally:
+        yield Leave(lane)
+    run.account.learn_secrets()
+
+
+def _wait_for_rate(run: Performance) -> Flow[None]:
+    account = run.account
+    free, wait = account.window.reserve(account.clock.monotonic(), run.deadline.remaining())
+    if not free:
+        raise RateLimited(
+            f"the key's rate limit leaves no room for {wait:.0f} s, longer than this call may take; nothing was sent",
+            outcome=Outcome.NOT_SENT,
+            retry_after=wait,
+            hint="repeat the call later, or give it a longer deadline",
+        )
+    if wait > 0:
+        yield Pause(wait)
+
+
+def _send(run: Performance, request: Request, sending: int) -> Flow[tuple[Request, Verdict]]:
+    """Sign and send once. Numbered requests of a key go out one at a time, so that the numbers arrive growing."""
+    account, auth = run.account, run.account.adapter.auth
+    numbered = request.signed and auth.numbered
+    lane = f"numbers {auth.key_id}"
+    if numbered:
+        yield Enter(lane, run.deadline.remaining(), shared=True)
+    try:
+        number = 0
+        if numbered:
+            number = yield from _next_number(run, auth.key_id)
+        signing = Signing(account.clock.now(), number)
+        signed = auth.sign(request, signing) if request.signed else request.encoded()
+        if run.deadline.remaining() <= 0:
+            raise ProviderUnavailable("no time left before the deadline; nothing was sent", outcome=Outcome.NOT_SENT)
+        if request.write and run.before_write is not None:
+            mark, run.before_write = run.before_write, None
+            yield from mark()
+        return signed, (yield from _judged(run, signed, sending))
+    finally:
+        if numbered:
+            yield Leave(lane)
+
+
+def _next_number(run: Performance, key_id: str) -> Flow[int]:
+    now = int(run.account.clock.now().timestamp() * 1_000_000)
+    allocate = run.account.next_number
+    return (yield from transact(lambda connection: allocate(connection, key_id, now)))
+
+
+def _judged(run: Performance, signed: Request, sending: int) -> Flow[Verdict]:
+    account = run.account
+    started, start = account.clock.now(), account.clock.monotonic()
+    response: Response | None = None
+    try:
+        response = yield Send(account.name, signed, run.deadline.remaining())
+        assert response is not None
+        failure = account.adapter.read_failure(response)
+        verdict = judge_answer(signed, response, failure, account.redactor, account.clock.now())
+    except TransportFailure as error:
+        verdict = judge_failure(signed, error)
+    account.observe(
+        Record(
+            kind="exchange",
+            account=account.name,
+            provider=account.provider.name,
+            operation=run.name,
+            outcome="done" if verdict.error is None else verdict.error.outcome.value,
+            started_at=started,
+            seconds=account.clock.monotonic() - start,
+            method=signed.method,
+            path=account.redactor.text(signed.path),
+            status=response.status if response is not None else None,
+            attempt=sending,
+            error=type(verdict.error).__name__ if verdict.error is not None else None,
+        )
+    )
+    return verdict

@@ -1,0 +1,116 @@
+"""Reads that keep nothing: wallets, transactions, currencies, markets and keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from gateway.contracts.adapter import Adapter
+from gateway.contracts.lists import Query
+from gateway.core import Core
+from gateway.engine.effects import Flow
+from gateway.engine.perform import Begun, Performance, perform
+from gateway.errors import InvalidRequest
+from gateway.exchange import Operation, Request, Response
+from gateway.flows.orders import customer_at
+from gateway.models.base import Page
+from gateway.models.wallets import Wallet
+
+__all__ = ["page", "read", "request", "wallets"]
+
+T = TypeVar("T")
+
+
+def read(
+    core: Core,
+    account: str,
+    operation: str,
+    make: Callable[[Adapter[Any]], Operation[T]],
+    *,
+    variant: str = "",
+    seconds: float | None,
+) -> Flow[T]:
+    """One operation of the account's adapter that keeps nothing here."""
+    opened = core.account(account)
+    opened.require(operation, variant)
+    run = Performance(opened, operation, core.deadline(seconds, opened))
+    return (yield from perform(run, Begun(make(opened.adapter))))
+
+
+def page(
+    core: Core,
+    account: str,
+    operation: str,
+    make: Callable[[Adapter[Any], Query], Operation[Page[T]]],
+    *,
+    kind: str = "",
+    cursor: str | None,
+    size: int,
+    seconds: float | None,
+) -> Flow[Page[T]]:
+    """One page of a provider's list."""
+    query = Query(cursor=cursor, size=size, kind=kind)
+    return (
+        yield from read(core, account, operation, lambda adapter: make(adapter, query), variant=kind, seconds=seconds)
+    )
+
+
+def wallets(
+    core: Core,
+    account: str,
+    *,
+    kind: str,
+    customer: str | None,
+    cursor: str | None,
+    size: int,
+    seconds: float | None,
+) -> Flow[Page[Wallet]]:
+    """One page of an account's balances, of the merchant or of one of its customers."""
+    opened = core.account(account)
+    opened.require("wallets.list", kind)
+    query = Query(cursor=cursor, size=size, kind=kind, customer=(yield from customer_at(opened, customer)))
+    run = Performance(opened, "wallets.list", core.deadline(seconds, opened))
+    found: Page[Wallet] = yield from perform(run, Begun(opened.adapter.list_wallets(query)))
+    named = (wallet.model_copy(update={"account": account, "customer": customer}) for wallet in found.items)
+    return Page[Wallet](items=tuple(named), next=found.next)
+
+
+def request(
+    core: Core,
+    account: str,
+    method: str,
+    path: str,
+    *,
+    query: dict[str, str] | None,
+    json: Any,
+    write: bool | None,
+    seconds: float | None,
+) -> Flow[Response]:
+    """Any call of the provider: signed, limited, redacted; not journaled. `write` None: everything but GET and HEAD writes."""
+    opened = core.account(account)
+    verb = method.upper()
+    if not verb.isascii() or not verb.isalpha():
+        raise InvalidRequest("the method is a word such as GET or POST")
+    if (
+        not path.startswith("/")
+        or path.startswith("//")
+        or any(ord(character) <= 32 for character in path)
+        or "?" in path
+    ):
+        raise InvalidRequest(
+            "the path starts with one '/', relative to the account's base_url; the query is given apart"
+        )
+    made = Request(
+        verb,
+        path,
+        query=tuple((query or {}).items()),
+        json=json,
+        write=verb not in ("GET", "HEAD") if write is None else write,
+    )
+
+    def operation() -> Operation[Response]:
+        answer: Response = yield made
+        return answer
+
+    run = Performance(opened, f"{verb} {path}", core.deadline(seconds, opened))
+    return (yield from perform(run, Begun(operation())))

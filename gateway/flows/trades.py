@@ -1,0 +1,132 @@
+"""Trades: exchange orders of the account, placed at most once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from gateway.contracts.lists import Query
+from gateway.contracts.trades import NewTrade
+from gateway.core import Core
+from gateway.engine.effects import Flow, transact
+from gateway.engine.perform import Begun, Performance, perform
+from gateway.errors import Conflict, NotFound
+from gateway.flows.writes import Write, once, recorded
+from gateway.models.base import Page
+from gateway.models.trades import Trade, TradeRequest
+from gateway.store import trades as store
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from gateway.accounts import OpenAccount
+
+__all__ = ["cancel", "create", "fetch", "get", "page"]
+
+
+def create(core: Core, request: TradeRequest, *, account: str | None, seconds: float | None) -> Flow[Trade]:
+    """Place the exchange order, or give the one that this reference has."""
+    asked = request.model_dump(mode="json")
+    if (yield from recorded(core, "trades.create", request.reference, asked)) is None:
+        chosen = core.choose("trades.create", request.kind.value, request, account=account)
+        new = NewTrade(request=request)
+
+        def on_intent(connection: Connection) -> None:
+            store.insert_trade(
+                connection,
+                request,
+                account=chosen.name,
+                provider=chosen.provider.name,
+                environment=chosen.environment,
+                now=core.now(),
+            )
+
+        write = Write[Trade](
+            operation="trades.create",
+            reference=request.reference,
+            account=chosen,
+            request=asked,
+            prepare=lambda: chosen.adapter.create_trade(new),
+            on_intent=on_intent,
+            on_done=lambda connection, result: store.save_trade(connection, request.reference, result, now=core.now()),
+            on_rejected=lambda connection, error: store.delete_trade(connection, request.reference),
+            on_reopened=lambda connection, error: store.delete_trade(connection, request.reference),
+        )
+        yield from once(core, write, core.deadline(seconds, chosen))
+    return (yield from _load(request.reference))
+
+
+def get(core: Core, reference: str, *, refresh: bool, seconds: float | None) -> Flow[Trade]:
+    """The trade of this reference; with `refresh`, one that is not final is read at its provider first."""
+    found = yield from _load(reference)
+    if not refresh or found.status.is_final or found.provider_id is None or found.account not in core.accounts:
+        return found
+    seen = yield from fetch(core, found.account, found.provider_id, seconds=seconds)
+    return (yield from _keep(core, reference, found, seen))
+
+
+def cancel(core: Core, reference: str, *, seconds: float | None) -> Flow[Trade]:
+    """Cancel the trade of this reference. May be repeated: a cancelled order stays cancelled."""
+    found = yield from _load(reference)
+    if found.provider_id is None:
+        raise Conflict(
+            "this trade has no number at the provider: whether it was placed is not known",
+            account=found.account,
+            operation="trades.cancel",
+            reference=reference,
+            hint=f"settle it first: `gateway journal settle {reference} --as done|failed --reason …`",
+        )
+    if found.status.is_final:
+        return found
+    account = core.account(found.account)
+    account.require("trades.cancel")
+    run = Performance(account, "trades.cancel", core.deadline(seconds, account))
+    seen: Trade = yield from perform(run, Begun(account.adapter.cancel_trade(found.provider_id)))
+    return (yield from _keep(core, reference, found, seen))
+
+
+def fetch(core: Core, account: str, provider_id: str, *, seconds: float | None) -> Flow[Trade]:
+    """A trade at the provider by the provider's own number, placed here or not."""
+    opened = core.account(account)
+    opened.require("trades.get")
+    run = Performance(opened, "trades.get", core.deadline(seconds, opened))
+    seen: Trade = yield from perform(run, Begun(opened.adapter.get_trade(provider_id)))
+    return _at(opened, seen)
+
+
+def page(
+    core: Core,
+    account: str,
+    which: Literal["trades.open", "trades.history"],
+    *,
+    cursor: str | None,
+    size: int,
+    seconds: float | None,
+) -> Flow[Page[Trade]]:
+    """One page of the account's open or finished trades at the provider."""
+    opened = core.account(account)
+    opened.require(which)
+    run = Performance(opened, which, core.deadline(seconds, opened))
+    query = Query(cursor=cursor, size=size)
+    adapter = opened.adapter
+    operation = adapter.list_open_trades(query) if which == "trades.open" else adapter.list_trade_history(query)
+    found: Page[Trade] = yield from perform(run, Begun(operation))
+    return Page[Trade](items=tuple(_at(opened, trade) for trade in found.items), next=found.next)
+
+
+def _keep(core: Core, reference: str, known: Trade, seen: Trade) -> Flow[Trade]:
+    """The newer reading over the older one: what it does not say stays."""
+    said = {name: value for name, value in seen if value not in (None, (), "") and name != "reference"}
+    merged = known.model_copy(update=said)
+    yield from transact(lambda connection: store.save_trade(connection, reference, merged, now=core.now()))
+    return (yield from _load(reference))
+
+
+def _at(account: OpenAccount, trade: Trade) -> Trade:
+    return trade.model_copy(update={"account": account.name, "environment": account.environment})
+
+
+def _load(reference: str) -> Flow[Trade]:
+    found = yield from transact(lambda connection: store.load_trade(connection, reference))
+    if found is None:
+        raise NotFound(f"there is no trade {reference}", operation="trades.get", reference=reference)
+    return found

@@ -1,0 +1,249 @@
+"""How every write goes: recorded before it leaves, sent at most once, its end recorded; the reference makes it idempotent.
+
+intended ──▶ sent ──▶ done | rejected | unknown
+    ▲          │
+    └──────────┘  nothing was done and the same call may send it (not sent, too many requests, key not accepted)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from gateway.core import Core
+from gateway.engine.clock import Deadline
+from gateway.engine.effects import Flow, Pause, transact
+from gateway.engine.perform import Begun, Performance, perform
+from gateway.errors import (
+    AuthenticationFailed,
+    Conflict,
+    GatewayError,
+    Outcome,
+    OutcomeUnknown,
+    PermissionDenied,
+    StoreError,
+)
+from gateway.exchange import Operation
+from gateway.flows.settling import mark_unknown
+from gateway.store import journal
+from gateway.store.journal import JournalEntry, JournalState
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from gateway.accounts import OpenAccount
+
+__all__ = ["Write", "once", "recorded"]
+
+P = TypeVar("P", bound=BaseModel)
+
+_FIRST_LOOK = 0.05
+_LONGEST_LOOK = 1.0
+_LEASE_MARGIN = timedelta(seconds=30)
+
+# Refusals that say nothing about the request itself: the same call may be made again once the circumstance has changed.
+_CIRCUMSTANCES = (AuthenticationFailed, PermissionDenied)
+
+
+def _nothing(connection: Connection) -> None:
+    """The default of the steps below."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Write(Generic[P]):
+    """One write. `operation`, `reference` and `scope` identify it; `request` is what must be the same when it is repeated.
+
+    `prepare` makes the adapter's operation, whose own checks run before anything is recorded. The `on_…` steps run in the same
+    transaction as the journal's move: `on_intent` may still refuse (limits), `on_done` keeps the result, `on_rejected` and
+    `on_reopened` undo what `on_intent` wrote. `check` compares an answer with what was asked; its text
+    says what differs.
+    """
+
+    operation: str
+    reference: str
+    scope: str = ""
+    account: OpenAccount
+    request: dict[str, Any]
+    prepare: Callable[[], Operation[P]]
+    on_intent: Callable[[Connection], None] = _nothing
+    on_done: Callable[[Connection, P], None] = field(default=lambda connection, result: None)
+    on_rejected: Callable[[Connection, GatewayError], None] = field(default=lambda connection, error: None)
+    on_reopened: Callable[[Connection, GatewayError], None] = field(default=lambda connection, error: None)
+    check: Callable[[P], str | None] = field(default=lambda result: None)
+    provider_id: Callable[[P], str | None] = field(default=lambda result: getattr(result, "provider_id", None))
+
+
+def recorded(
+    core: Core, write_operation: str, reference: str, request: dict[str, Any], scope: str = ""
+) -> Flow[JournalEntry | None]:
+    """The entry of a write that has ended, if there is one. Raises what it ended with, or IdempotencyConflict.
+
+    Looked up before any check of the request, so that repeating a call gives its result also when the request would not pass
+    today (an invoice that has expired since). An entry that is still open is left to `once`.
+    """
+
+    def look(connection: Connection) -> JournalEntry | None:
+        found = [entry for entry in journal.find(connection, reference, write_operation) if entry.scope == scope]
+        if not found:
+            return None
+        journal.require_same(found[0], journal.fingerprint(request))
+        return found[0]
+
+    entry = yield from transact(look)
+    if entry is None or entry.state in (JournalState.INTENDED, JournalState.SENT):
+        return None
+    return _ended(entry)
+
+
+def once(core: Core, write: Write[P], deadline: Deadline) -> Flow[P | None]:
+    """Carry the write out, unless it was already. Returns the provider's result, or None when an earlier call has done it.
+
+    Raises the recorded rejection or OutcomeUnknown of an earlier call, Conflict when a twin is still at it at the deadline.
+    """
+    begun = Begun(write.prepare())
+    entry = yield from _begin(core, write, deadline)
+    if entry is None:
+        return None
+    run = Performance(
+        write.account, write.operation, deadline, lambda: transact(lambda c: journal.mark_sent(c, entry.id, core.now()))
+    )
+    try:
+        result = yield from perform(run, begun)
+        different = write.check(result)
+        if different:
+            raise OutcomeUnknown(
+                f"the provider carried it out, but not as asked: {different}",
+                hint="look at the provider, then `gateway journal settle` it; it will not be sent again",
+                provider_code=write.provider_id(result),
+            )
+    except GatewayError as error:
+        yield from _record_failure(core, write, entry, error.about(reference=write.reference))
+        raise
+    except BaseException as interruption:
+        # Interrupted or cancelled while it was under way: what had left may have been carried out.
+        error = OutcomeUnknown(f"interrupted ({type(interruption).__name__}) before the answer was recorded")
+        yield from _record_failure(core, write, entry, error, sent=run.before_write is None)
+        raise
+
+    def done(connection: Connection) -> None:
+        journal.finish(
+            connection,
+            entry.id,
+            JournalState.DONE,
+            result=result.model_dump(mode="json"),
+            provider_id=write.provider_id(result),
+            now=core.now(),
+        )
+        write.on_done(connection, result)
+
+    try:
+        yield from transact(done)
+    except GatewayError as error:
+        raise OutcomeUnknown(
+            f"the provider carried it out ({write.provider_id(result) or 'it gave no number'}), "
+            f"but that could not be recorded: {error.message}",
+            account=write.account.name,
+            provider=write.account.provider.name,
+            operation=write.operation,
+            reference=write.reference,
+            hint="mend the store, then `gateway journal settle` it as done",
+        ) from error
+    return result
+
+
+def _begin(core: Core, write: Write[Any], deadline: Deadline) -> Flow[JournalEntry | None]:
+    """The entry, ours to send; None when it is done. Waits for a twin that is at it."""
+    pause = _FIRST_LOOK
+    while True:
+        lease = timedelta(seconds=deadline.remaining()) + _LEASE_MARGIN
+
+        def begin(connection: Connection, lease: timedelta = lease) -> tuple[JournalEntry, journal.Begun]:
+            entry, begun = journal.begin(
+                connection,
+                operation=write.operation,
+                reference=write.reference,
+                scope=write.scope,
+                account=write.account.name,
+                provider=write.account.provider.name,
+                environment=write.account.environment,
+                fingerprint=journal.fingerprint(write.request),
+                request=write.request,
+                owner=core.database().owner(),
+                now=core.now(),
+                lease=lease,
+            )
+            if begun is journal.Begun.FRESH:
+                write.on_intent(connection)
+            elif begun is journal.Begun.UNKNOWN:
+                mark_unknown(connection, entry, core.now())
+            return entry, begun
+
+        entry, begun = yield from transact(begin)
+        if begun is journal.Begun.FRESH:
+            return entry
+        if begun is not journal.Begun.BUSY:
+            _ended(entry)
+            return None
+        if deadline.remaining() <= pause:
+            raise Conflict(
+                "another call with this reference is still under way; nothing was sent by this one",
+                account=entry.account,
+                operation=write.operation,
+                reference=write.reference,
+                retryable=True,
+                hint="repeat the call to get its result",
+            )
+        yield Pause(pause)
+        pause = min(_LONGEST_LOOK, pause * 2)
+
+
+def _ended(entry: JournalEntry) -> JournalEntry:
+    """The entry, if it was done; raises the recorded rejection, or OutcomeUnknown."""
+    if entry.state is JournalState.DONE:
+        return entry
+    if entry.state is JournalState.REJECTED:
+        error = GatewayError.from_dict(entry.error or {"message": "rejected"})
+        error.message = f"{error.message} [as recorded {_when(entry.ended_at)}; it was not sent again]"
+        raise error
+    cause = f": {entry.error['message']}" if entry.error else ""
+    raise OutcomeUnknown(
+        f"an earlier call left and its outcome is not known{cause} [sent {_when(entry.sent_at)}; it was not sent again]",
+        account=entry.account,
+        provider=entry.provider,
+        operation=entry.operation,
+        reference=entry.reference,
+        hint=f"look at the provider, then `gateway journal settle {entry.reference} --as done|failed --reason …`",
+    )
+
+
+def _when(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else "earlier"
+
+
+def _record_failure(
+    core: Core, write: Write[Any], entry: JournalEntry, error: GatewayError, *, sent: bool = True
+) -> Flow[None]:
+    reopens = error.outcome is Outcome.NOT_SENT or not sent
+    if error.outcome is Outcome.REJECTED:
+        reopens = error.retryable or isinstance(error, _CIRCUMSTANCES)
+
+    def record(connection: Connection) -> None:
+        if reopens:
+            journal.reopen(connection, entry.id, error=error.to_dict(), now=core.now())
+            write.on_reopened(connection, error)
+        elif error.outcome is Outcome.REJECTED:
+            journal.finish(connection, entry.id, JournalState.REJECTED, error=error.to_dict(), now=core.now())
+            write.on_rejected(connection, error)
+        else:
+            lost = journal.finish(connection, entry.id, JournalState.UNKNOWN, error=error.to_dict(), now=core.now())
+            mark_unknown(connection, lost, core.now())
+
+    try:
+        yield from transact(record)
+    except StoreError as unrecorded:
+        # The caller learns what became of the request; the journal's row is found as unknown after the lease.
+        error.__notes__ = [*getattr(error, "__notes__", []), f"and it could not be recorded: {unrecorded.message}"]
