@@ -10,7 +10,7 @@ CANDIDATES := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format clean
+.PHONY: help demo test check format aio clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -33,6 +33,9 @@ check: $(VENV)/.installed-dev  ## format, lint, strict types, import rules
 format: $(VENV)/.installed-dev  ## put the code in order
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+aio: $(VENV)/.installed-dev  ## write gateway/aio.py anew from gateway/api.py
+	$(BIN)/python .ci/generate_aio.py
 
 clean:  ## remove the environment, caches and built files
 	rm -rf .venv .coverage* htmlcov build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

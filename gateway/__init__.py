@@ -5,8 +5,8 @@
     with Gateway.from_file("gateway.toml") as gw:
         order = gw.orders.create(OrderRequest(reference="cart-1001", price=Money("25.00", "USD"), pay_with="USDT@tron"))
 
-The names below are the public ones; each is imported when it is first used. `gateway.errors` holds the errors, `gateway.models`
-all models, `gateway.contracts` what a provider's adapter implements.
+The names below are the public ones; each is imported when it is first used. `gateway.errors` holds the errors,
+`gateway.models` all models, `gateway.contracts` what a provider's adapter implements.
 """
 
 from __future__ import annotations

@@ -46,9 +46,9 @@ PAGE = 100
 class AsyncGateway:
     """Several providers behind one set of calls. Use it inside `async with`, in one event loop; it is safe for many tasks.
 
-    `accounts`, `routes`, `store` and the other settings are those of the configuration file, as data. `clock`, `sleep` and
-    `uniform` (a source of numbers from 0 to 1) replace time and chance in tests. `plugins` replaces what is installed.
-    Raises ConfigurationError, with the path of every wrong setting.
+    `accounts`, `routes`, `store` and the other settings are those of the configuration file, as data. `clock`,
+    `sleep` and `uniform` (a source of numbers from 0 to 1) replace time and chance in tests. `plugins` replaces
+    what is installed. Raises ConfigurationError, with the path of every wrong setting.
     """
 
     def __init__(
@@ -130,7 +130,9 @@ class AsyncGateway:
         return AsyncAccountHandle(self, name)
 
     def capabilities(self) -> dict[str, Capabilities]:
-        """The capability table of every account: each neutral operation and variant with support, grade, source and reason."""
+        """The capability table of every account: each neutral operation and variant with support, grade, source and
+        reason.
+        """
         return {name: account.capabilities for name, account in self._core.accounts.items()}
 
     def observe(self, observer: Callable[[Record], None]) -> Callable[[Record], None]:
@@ -218,10 +220,11 @@ class AsyncAccountHandle:
         write: bool | None = None,
         deadline: float | None = None,
     ) -> Response:
-        """Any call of the provider's API: signed, limited, redacted. The way out for what is not modelled; not journaled.
+        """Any call of the provider's API: signed, limited, redacted. The way out for what is not modelled; not
+        journaled.
 
-        `write` None: everything but GET and HEAD is a write, which is never repeated once it may have been carried out.
-        Numbers in `json` are Decimal or int, never float.
+        `write` None: everything but GET and HEAD is a write, which is never repeated once it may have been carried
+        out. Numbers in `json` are Decimal or int, never float.
         """
         return await self._gateway._run(
             flows.reads.request(
@@ -246,24 +249,26 @@ class _Namespace:
 class Orders(_Namespace):
     """Payments."""
 
-    async def create(
-        self, request: OrderRequest, *, account: str | None = None, deadline: float | None = None
-    ) -> Order:
+    async def create(self, request: OrderRequest, *, account: str | None = None, deadline: float | None = None) -> Order:
         """Ask for a payment at `account`, or at the first account that the routes allow.
 
-        May be repeated: the same reference with the same request gives the same order and never makes a second one; with another
-        request it raises IdempotencyConflict. After OutcomeUnknown nothing is sent again; `renew` makes a further attempt.
+        May be repeated: the same reference with the same request gives the same order and never makes a second one;
+        with another request it raises IdempotencyConflict. After OutcomeUnknown nothing is sent again; `renew`
+        makes a further attempt.
         """
         return await self._gateway._run(flows.orders.create(self._core, request, account=account, seconds=deadline))
 
     async def get(self, reference: str, *, refresh: bool = True, deadline: float | None = None) -> Order:
-        """The order, every open attempt read at its provider first (`refresh=False`: as last known). Raises NotFound."""
+        """The order, every open attempt read at its provider first (`refresh=False`: as last known). Raises
+        NotFound.
+        """
         return await self._gateway._run(flows.orders.get(self._core, reference, refresh=refresh, seconds=deadline))
 
     async def renew(self, reference: str, *, account: str | None = None, deadline: float | None = None) -> Order:
         """A further attempt for a purchase whose last one expired, failed, was refused or is of unknown outcome.
 
-        All attempts stay watched; money that reaches any of them counts. Raises Conflict while the last one can still be paid.
+        All attempts stay watched; money that reaches any of them counts. Raises Conflict while the last one can
+        still be paid.
         """
         return await self._gateway._run(flows.orders.renew(self._core, reference, account=account, seconds=deadline))
 
@@ -293,7 +298,9 @@ class Refunds(_Namespace):
     """A paid order's money going back."""
 
     async def create(self, request: RefundRequest, *, deadline: float | None = None) -> Refund:
-        """Refund a paid order at the account where it was paid. May be repeated; an order is refunded under one reference only."""
+        """Refund a paid order at the account where it was paid. May be repeated; an order is refunded under one
+        reference only.
+        """
         return await self._gateway._run(flows.refunds.create(self._core, request, seconds=deadline))
 
     async def get(self, reference: str, *, refresh: bool = True, deadline: float | None = None) -> Refund:
@@ -327,21 +334,19 @@ class Withdrawals(_Namespace):
     async def create(
         self, request: WithdrawalRequest, *, account: str | None = None, deadline: float | None = None
     ) -> Withdrawal:
-        """Pay out. May be repeated: the same reference never pays twice. Raises LimitExceeded before anything is sent.
+        """Pay out. May be repeated: the same reference never pays twice. Raises LimitExceeded before anything is
+        sent.
 
-        After OutcomeUnknown the money may have left: look at the provider, then `journal.settle`; it is never sent again.
+        After OutcomeUnknown the money may have left: look at the provider, then `journal.settle`; it is never sent
+        again.
         """
-        return await self._gateway._run(
-            flows.withdrawals.create(self._core, request, account=account, seconds=deadline)
-        )
+        return await self._gateway._run(flows.withdrawals.create(self._core, request, account=account, seconds=deadline))
 
     async def get(self, reference: str, *, refresh: bool = True, deadline: float | None = None) -> Withdrawal:
         """The payout, read at its provider first where the provider has such a read. Raises NotFound."""
         return await self._gateway._run(flows.withdrawals.get(self._core, reference, refresh=refresh, seconds=deadline))
 
-    def list(
-        self, *, account: str | None = None, status: WithdrawalStatus | str | None = None
-    ) -> AsyncIterator[Withdrawal]:
+    def list(self, *, account: str | None = None, status: WithdrawalStatus | str | None = None) -> AsyncIterator[Withdrawal]:
         """The payouts made here, newest first, as last known."""
         wanted = WithdrawalStatus(status) if status is not None else None
         return self._gateway._pages(
@@ -364,16 +369,16 @@ class Customers(_Namespace):
         """Make a customer known to the provider. May be repeated; the reference may be used once at every account."""
         return await self._gateway._run(flows.customers.create(self._core, request, account=account, seconds=deadline))
 
-    async def get(
-        self, reference: str, *, account: str, refresh: bool = True, deadline: float | None = None
-    ) -> Customer:
+    async def get(self, reference: str, *, account: str, refresh: bool = True, deadline: float | None = None) -> Customer:
         """The customer at this account. Raises NotFound."""
         return await self._gateway._run(
             flows.customers.get(self._core, reference, account=account, refresh=refresh, seconds=deadline)
         )
 
     async def link(self, reference: str, provider_id: str, *, account: str, deadline: float | None = None) -> Customer:
-        """Name a customer that the provider has already by the merchant's own number. It is read first. May be repeated."""
+        """Name a customer that the provider has already by the merchant's own number. It is read first. May be
+        repeated.
+        """
         return await self._gateway._run(
             flows.customers.link(self._core, reference, provider_id, account=account, seconds=deadline)
         )
@@ -383,7 +388,9 @@ class Cards(_Namespace):
     """Cards of customers. Numbers, CVVs and codes are secrets and are never stored."""
 
     async def create(self, request: CardRequest, *, account: str | None = None, deadline: float | None = None) -> Card:
-        """Issue a card. May be repeated; only the call that issued it returns its number and CVV (`reveal` reads them again)."""
+        """Issue a card. May be repeated; only the call that issued it returns its number and CVV (`reveal` reads
+        them again).
+        """
         return await self._gateway._run(flows.cards.create(self._core, request, account=account, seconds=deadline))
 
     def list(self, *, account: str, customer: str, deadline: float | None = None) -> AsyncIterator[Card]:
@@ -410,9 +417,7 @@ class Cards(_Namespace):
             )
         )
 
-    async def one_time_code(
-        self, *, account: str, customer: str, card: str, deadline: float | None = None
-    ) -> OneTimeCode:
+    async def one_time_code(self, *, account: str, customer: str, card: str, deadline: float | None = None) -> OneTimeCode:
         """The code that confirms a card payment now."""
         return await self._gateway._run(
             flows.cards.one_time_code(self._core, account, customer=customer, card=card, seconds=deadline)
@@ -488,9 +493,7 @@ class Markets(_Namespace):
             )
         )
 
-    async def book(
-        self, market: str, *, account: str, depth: int | None = None, deadline: float | None = None
-    ) -> OrderBook:
+    async def book(self, market: str, *, account: str, depth: int | None = None, deadline: float | None = None) -> OrderBook:
         """The market's order book, at most `depth` levels a side."""
         return await self._gateway._run(
             flows.reads.read(
@@ -520,9 +523,7 @@ class Markets(_Namespace):
 class Trades(_Namespace):
     """Exchange orders of the account."""
 
-    async def create(
-        self, request: TradeRequest, *, account: str | None = None, deadline: float | None = None
-    ) -> Trade:
+    async def create(self, request: TradeRequest, *, account: str | None = None, deadline: float | None = None) -> Trade:
         """Place an exchange order. May be repeated: the same reference never places a second one."""
         return await self._gateway._run(flows.trades.create(self._core, request, account=account, seconds=deadline))
 
@@ -611,8 +612,8 @@ class Journal(_Namespace):
     ) -> JournalEntry:
         """Record what a person found out at the provider about an unknown write. Sends nothing.
 
-        `failed` says that nothing was done: the reference ends as refused. `done` needs the provider's number wherever the thing
-        is followed further (orders, trades, customers, cards).
+        `failed` says that nothing was done: the reference ends as refused. `done` needs the provider's number
+        wherever the thing is followed further (orders, trades, customers, cards).
         """
         return await self._gateway._run(
             flows.settling.settle(

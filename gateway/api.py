@@ -50,9 +50,9 @@ PAGE = 100
 class Gateway:
     """Several providers behind one set of calls. Use it inside `with`; it is safe for many threads.
 
-    `accounts`, `routes`, `store` and the other settings are those of the configuration file, as data. `clock`, `sleep` and
-    `uniform` (a source of numbers from 0 to 1) replace time and chance in tests. `plugins` replaces what is installed.
-    Raises ConfigurationError, with the path of every wrong setting.
+    `accounts`, `routes`, `store` and the other settings are those of the configuration file, as data. `clock`,
+    `sleep` and `uniform` (a source of numbers from 0 to 1) replace time and chance in tests. `plugins` replaces
+    what is installed. Raises ConfigurationError, with the path of every wrong setting.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Gateway:
         cursor: str | None = None
         while True:
             found = self._run(page(cursor))
-            for item in found.items:
+            for item in found.items:  # noqa: UP028 - an async generator has no `yield from`
                 yield item
             if found.next is None:
                 return
@@ -134,7 +134,9 @@ class Gateway:
         return AccountHandle(self, name)
 
     def capabilities(self) -> dict[str, Capabilities]:
-        """The capability table of every account: each neutral operation and variant with support, grade, source and reason."""
+        """The capability table of every account: each neutral operation and variant with support, grade, source and
+        reason.
+        """
         return {name: account.capabilities for name, account in self._core.accounts.items()}
 
     def observe(self, observer: Callable[[Record], None]) -> Callable[[Record], None]:
@@ -222,10 +224,11 @@ class AccountHandle:
         write: bool | None = None,
         deadline: float | None = None,
     ) -> Response:
-        """Any call of the provider's API: signed, limited, redacted. The way out for what is not modelled; not journaled.
+        """Any call of the provider's API: signed, limited, redacted. The way out for what is not modelled; not
+        journaled.
 
-        `write` None: everything but GET and HEAD is a write, which is never repeated once it may have been carried out.
-        Numbers in `json` are Decimal or int, never float.
+        `write` None: everything but GET and HEAD is a write, which is never repeated once it may have been carried
+        out. Numbers in `json` are Decimal or int, never float.
         """
         return self._gateway._run(
             flows.reads.request(
@@ -253,19 +256,23 @@ class Orders(_Namespace):
     def create(self, request: OrderRequest, *, account: str | None = None, deadline: float | None = None) -> Order:
         """Ask for a payment at `account`, or at the first account that the routes allow.
 
-        May be repeated: the same reference with the same request gives the same order and never makes a second one; with another
-        request it raises IdempotencyConflict. After OutcomeUnknown nothing is sent again; `renew` makes a further attempt.
+        May be repeated: the same reference with the same request gives the same order and never makes a second one;
+        with another request it raises IdempotencyConflict. After OutcomeUnknown nothing is sent again; `renew`
+        makes a further attempt.
         """
         return self._gateway._run(flows.orders.create(self._core, request, account=account, seconds=deadline))
 
     def get(self, reference: str, *, refresh: bool = True, deadline: float | None = None) -> Order:
-        """The order, every open attempt read at its provider first (`refresh=False`: as last known). Raises NotFound."""
+        """The order, every open attempt read at its provider first (`refresh=False`: as last known). Raises
+        NotFound.
+        """
         return self._gateway._run(flows.orders.get(self._core, reference, refresh=refresh, seconds=deadline))
 
     def renew(self, reference: str, *, account: str | None = None, deadline: float | None = None) -> Order:
         """A further attempt for a purchase whose last one expired, failed, was refused or is of unknown outcome.
 
-        All attempts stay watched; money that reaches any of them counts. Raises Conflict while the last one can still be paid.
+        All attempts stay watched; money that reaches any of them counts. Raises Conflict while the last one can
+        still be paid.
         """
         return self._gateway._run(flows.orders.renew(self._core, reference, account=account, seconds=deadline))
 
@@ -295,7 +302,9 @@ class Refunds(_Namespace):
     """A paid order's money going back."""
 
     def create(self, request: RefundRequest, *, deadline: float | None = None) -> Refund:
-        """Refund a paid order at the account where it was paid. May be repeated; an order is refunded under one reference only."""
+        """Refund a paid order at the account where it was paid. May be repeated; an order is refunded under one
+        reference only.
+        """
         return self._gateway._run(flows.refunds.create(self._core, request, seconds=deadline))
 
     def get(self, reference: str, *, refresh: bool = True, deadline: float | None = None) -> Refund:
@@ -329,9 +338,11 @@ class Withdrawals(_Namespace):
     def create(
         self, request: WithdrawalRequest, *, account: str | None = None, deadline: float | None = None
     ) -> Withdrawal:
-        """Pay out. May be repeated: the same reference never pays twice. Raises LimitExceeded before anything is sent.
+        """Pay out. May be repeated: the same reference never pays twice. Raises LimitExceeded before anything is
+        sent.
 
-        After OutcomeUnknown the money may have left: look at the provider, then `journal.settle`; it is never sent again.
+        After OutcomeUnknown the money may have left: look at the provider, then `journal.settle`; it is never sent
+        again.
         """
         return self._gateway._run(flows.withdrawals.create(self._core, request, account=account, seconds=deadline))
 
@@ -369,7 +380,9 @@ class Customers(_Namespace):
         )
 
     def link(self, reference: str, provider_id: str, *, account: str, deadline: float | None = None) -> Customer:
-        """Name a customer that the provider has already by the merchant's own number. It is read first. May be repeated."""
+        """Name a customer that the provider has already by the merchant's own number. It is read first. May be
+        repeated.
+        """
         return self._gateway._run(
             flows.customers.link(self._core, reference, provider_id, account=account, seconds=deadline)
         )
@@ -379,7 +392,9 @@ class Cards(_Namespace):
     """Cards of customers. Numbers, CVVs and codes are secrets and are never stored."""
 
     def create(self, request: CardRequest, *, account: str | None = None, deadline: float | None = None) -> Card:
-        """Issue a card. May be repeated; only the call that issued it returns its number and CVV (`reveal` reads them again)."""
+        """Issue a card. May be repeated; only the call that issued it returns its number and CVV (`reveal` reads
+        them again).
+        """
         return self._gateway._run(flows.cards.create(self._core, request, account=account, seconds=deadline))
 
     def list(self, *, account: str, customer: str, deadline: float | None = None) -> Iterator[Card]:
@@ -601,8 +616,8 @@ class Journal(_Namespace):
     ) -> JournalEntry:
         """Record what a person found out at the provider about an unknown write. Sends nothing.
 
-        `failed` says that nothing was done: the reference ends as refused. `done` needs the provider's number wherever the thing
-        is followed further (orders, trades, customers, cards).
+        `failed` says that nothing was done: the reference ends as refused. `done` needs the provider's number
+        wherever the thing is followed further (orders, trades, customers, cards).
         """
         return self._gateway._run(
             flows.settling.settle(

@@ -1,8 +1,9 @@
 """Assets: what an amount is counted in.
 
-An asset's code is `SYMBOL@network` for a coin on one network (`USDT@tron`, `BTC@lightning`), an ISO 4217 code for fiat
-(`USD`), and a bare symbol (`USDT`) for a coin whose network is not specified, as some providers name it. A bare symbol is
-an asset of its own: it never equals the same coin on a network, because a coin sent over the wrong network is lost.
+An asset's code is `SYMBOL@network` for a coin on one network (`USDT@tron`, `BTC@lightning`), an ISO 4217 code for
+fiat (`USD`), and a bare symbol (`USDT`) for a coin whose network is not specified, as some providers name it. A
+bare symbol is an asset of its own: it never equals the same coin on a network, because a coin sent over the wrong
+network is lost.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+$-]{0,31}(@[a-z0-9][a-z0-9-]{0,31})
 class Asset:
     """One asset. Two are equal when their codes are.
 
-    `decimals` is None where nobody has said how many the asset has; then none are refused. `caip19` is None where CAIP-19
-    has no namespace for it (fiat, Lightning) or where the network is not specified.
+    `decimals` is None where nobody has said how many the asset has; then none are refused. `caip19` is None where
+    CAIP-19 has no namespace for it (fiat, Lightning) or where the network is not specified.
     """
 
     symbol: str
@@ -69,7 +70,9 @@ class Asset:
 
     @classmethod
     def incoming(cls, code: str) -> Asset:
-        """The asset that a provider named: known or not, it is kept. Raises ValueError only for what is no code at all."""
+        """The asset that a provider named: known or not, it is kept. Raises ValueError only for what is no code at
+        all.
+        """
         found = _registry.get(code)
         if found is not None:
             return found
@@ -121,11 +124,12 @@ _registry: dict[str, Asset] = {}
 # ISO 4217, list one of the maintenance agency (active national currencies), by number of minor-unit digits.
 _FIAT_DIGITS: dict[int, str] = {
     0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
-    2: "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CNY COP CRC CUP CVE CZK "
-    "DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD "
-    "KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP "
-    "PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH "
-    "USD UYU UZS VED VES WST XCD XCG YER ZAR ZMW ZWG",
+    2: "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CNY "
+    "COP CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF "
+    "IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR "
+    "MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG "
+    "SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VED VES "
+    "WST XCD XCG YER ZAR ZMW ZWG",
     3: "BHD IQD JOD KWD LYD OMR TND",
     4: "CLF UYW",
 }

@@ -1,7 +1,7 @@
 """What can be done with a provider, as data: one row for every neutral operation and variant.
 
-The command line, the documentation and the conformance kit read this table, and the core refuses by it before any network I/O.
-A row is graded by the weakest part of the call (path, authentication, body, answer).
+The command line, the documentation and the conformance kit read this table, and the core refuses by it before any
+network I/O. A row is graded by the weakest part of the call (path, authentication, body, answer).
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ class Grade(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NeutralOperation:
-    """An operation that the core knows. `method` is the name that an adapter implements; `write` that it changes something."""
+    """An operation that the core knows. `method` is the name that an adapter implements; `write` that it changes
+    something.
+    """
 
     name: str
     method: str
@@ -118,7 +120,9 @@ OPERATIONS: Mapping[str, NeutralOperation] = _operations(
 
 @dataclass(frozen=True, slots=True)
 class Capability:
-    """One row. `source` names the document, `reason` says why, and `instead` what a person does when it is not offered."""
+    """One row. `source` names the document, `reason` says why, and `instead` what a person does when it is not
+    offered.
+    """
 
     operation: str
     variant: str

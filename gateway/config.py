@@ -1,7 +1,7 @@
 """The configuration: TOML, environment and keyword arguments, checked as a whole before anything is opened.
 
-Keyword arguments win over the environment, the environment over the file. Every mistake is named with the path of its setting
-and what was expected; values are never shown, because any of them may be a secret in the wrong place.
+Keyword arguments win over the environment, the environment over the file. Every mistake is named with the path of
+its setting and what was expected; values are never shown, because any of them may be a secret in the wrong place.
 """
 
 from __future__ import annotations
@@ -104,7 +104,9 @@ def _from_environment() -> dict[str, Any]:
 
 
 def _decoded(value: Any) -> Any:
-    """Lists and tables inside an account's table, which pydantic-settings leaves as text because it does not know the model."""
+    """Lists and tables inside an account's table, which pydantic-settings leaves as text because it does not know
+    the model.
+    """
     if isinstance(value, dict):
         return {key: _decoded(item) for key, item in value.items()}
     if isinstance(value, str) and value[:1] in ("[", "{"):
@@ -164,7 +166,8 @@ def _read(path: Path) -> dict[str, Any]:
         and not store.startswith("sqlite:////")
         and store != "sqlite:///"
     ):
-        # Beside the file, not in whatever folder the process was started: a second, empty database would forget every reference.
+        # Beside the file, not in whatever folder the process was started: a second, empty database would forget
+        # every reference.
         data["store"] = "sqlite:///" + str(path.resolve().parent / store.removeprefix("sqlite:///"))
     return data
 
@@ -188,7 +191,9 @@ def account_settings(name: str, data: Mapping[str, Any], plugins: Plugins) -> Ac
 
 
 def resolve_secret(reference: str) -> str:
-    """The text that a reference stands for: `env:NAME`, `file:PATH`, or the text itself. Raises ValueError, without it."""
+    """The text that a reference stands for: `env:NAME`, `file:PATH`, or the text itself. Raises ValueError, without
+    it.
+    """
     kind, _, rest = reference.partition(":")
     if kind == "env":
         value = os.environ.get(rest)

@@ -92,7 +92,7 @@ class Core:
                     lost = database.transaction(lambda connection: recover(connection, self.clock.now()))
                     for entry in lost:
                         log.warning(
-                            "%s %s at %s was sent by a process that ended before it had the answer: its outcome is unknown",
+                            "%s %s at %s was sent by a process that ended before its answer: its outcome is unknown",
                             entry.operation,
                             entry.reference,
                             entry.account,
@@ -133,7 +133,8 @@ class Core:
         settles_to: Settlement | None = None,
         fits: Callable[[Route], bool] = lambda route: True,
     ) -> OpenAccount:
-        """The account for a write: the one that is named, else the first that the routes allow and that offers the call.
+        """The account for a write: the one that is named, else the first that the routes allow and that offers the
+        call.
 
         What a chosen account does not offer raises UnsupportedOperation or UnverifiedOperation; nothing is sent.
         """

@@ -174,7 +174,9 @@ class UnsupportedOperation(GatewayError):
 
 
 class UnverifiedOperation(GatewayError):
-    """The call is graded I (inferred): nobody has been seen making it. `allow_inferred` of the account switches it on."""
+    """The call is graded I (inferred): nobody has been seen making it. `allow_inferred` of the account switches it
+    on.
+    """
 
 
 class InvalidRequest(GatewayError, ValueError):

@@ -1,8 +1,9 @@
 """The protocol between an adapter and the engine: an operation yields requests and returns a model.
 
-An adapter never does I/O. Its operation is a generator: it yields a `Request`, is sent what the request's `parse` made of the
-answer, and returns its result; several requests are several yields. The engine signs, limits, sends, repeats, classifies
-and parses, and throws a `GatewayError` into the operation when a request failed. The same generator serves both colours:
+An adapter never does I/O. Its operation is a generator: it yields a `Request`, is sent what the request's `parse`
+made of the answer, and returns its result; several requests are several yields. The engine signs, limits, sends,
+repeats, classifies and parses, and throws a `GatewayError` into the operation when a request failed. The same
+generator serves both colours:
 
     def get_order(self, provider_id: str) -> Operation[ProviderOrder]:
         details = yield from ask(Request("GET", f"/orders/{provider_id}"), wire.details)
@@ -32,7 +33,8 @@ T = TypeVar("T")
 class Malformed(ValueError):
     """What a `parse` raises (or pydantic's ValidationError) when an answer is not as documented.
 
-    The engine turns it into MalformedResponse for a read and OutcomeUnknown for a write. The text must not quote values.
+    The engine turns it into MalformedResponse for a read and OutcomeUnknown for a write. The text must not quote
+    values.
     """
 
 
@@ -40,10 +42,11 @@ class Malformed(ValueError):
 class Request:
     """One HTTP request, before it is signed. `path` is relative to the account's base URL and starts with '/'.
 
-    `write` says that the provider changes something when it acts on this request: such a request is never repeated unless it
-    is certain that nothing was done. `json` is encoded by the engine (Decimals as numbers in plain notation) unless `body`
-    already holds the bytes. `signed` is False for public calls and for the call that obtains a key. `quiet` leaves the body of
-    the answer out of every report: answers that carry card numbers or codes.
+    `write` says that the provider changes something when it acts on this request: such a request is never repeated
+    unless it is certain that nothing was done. `json` is encoded by the engine (Decimals as numbers in plain
+    notation) unless `body` already holds the bytes. `signed` is False for public calls and for the call that
+    obtains a key. `quiet` leaves the body of the answer out of every report: answers that carry card numbers or
+    codes.
     """
 
     method: str
@@ -64,7 +67,9 @@ class Request:
         return self.path + "?" + "&".join(f"{quote(key, safe='')}={quote(value, safe='')}" for key, value in self.query)
 
     def encoded(self) -> Request:
-        """The same request with its body as bytes and its content type set; a signer that covers the body starts with this."""
+        """The same request with its body as bytes and its content type set; a signer that covers the body starts
+        with this.
+        """
         if self.body is not None or self.json is None:
             return self
         return replace(self, body=encode_json(self.json), headers={**self.headers, "Content-Type": "application/json"})
@@ -106,7 +111,9 @@ def ask(request: Request, parse: Callable[[Response], T]) -> Operation[T]:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What an adapter reads from an answer that is the provider's own error: the neutral kind, and the provider's words."""
+    """What an adapter reads from an answer that is the provider's own error: the neutral kind, and the provider's
+    words.
+    """
 
     kind: type[GatewayError]
     message: str

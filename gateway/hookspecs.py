@@ -1,6 +1,7 @@
 """The hooks that a plugin may implement, through an entry point of the group `gateway`.
 
-Hooks register and observe; operations are ordinary calls. A plugin is a module (or object) with functions marked `@hookimpl`:
+Hooks register and observe; operations are ordinary calls. A plugin is a module (or object) with functions marked
+`@hookimpl`:
 
     from gateway.hookspecs import hookimpl
 

@@ -1,4 +1,6 @@
-"""Exact money: a `Decimal` and the asset that it counts. No float comes in, none goes out, and nothing is ever rounded."""
+"""Exact money: a `Decimal` and the asset that it counts. No float comes in, none goes out, and nothing is ever
+rounded.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ _MOST_DIGITS = 96  # written out in full; more than any amount of any asset, and
 
 
 def exact(value: Decimal | int | str) -> Decimal:
-    """The number as a finite Decimal with every digit kept; raises InvalidRequest for floats, NaN, infinities and noise."""
+    """The number as a finite Decimal with every digit kept; raises InvalidRequest for floats, NaN, infinities and
+    noise.
+    """
     if isinstance(value, float):
         raise InvalidRequest("a float cannot hold an amount exactly", hint="write it as text, '25.00', or as a Decimal")
     if isinstance(value, bool) or not isinstance(value, (Decimal, int, str)):
@@ -49,8 +53,8 @@ def plain(number: Decimal) -> str:
 class Money:
     """An exact amount of one asset. Immutable; adding, subtracting and comparing work within one asset only.
 
-    The amount keeps the digits that it was given (`25.00` prints as `25.00`); equality is numeric. An amount that goes out is
-    checked with `outgoing`; one that comes in keeps all its decimals.
+    The amount keeps the digits that it was given (`25.00` prints as `25.00`); equality is numeric. An amount that
+    goes out is checked with `outgoing`; one that comes in keeps all its decimals.
     """
 
     __slots__ = ("amount", "asset")

@@ -1,7 +1,8 @@
 """Texts that must not be seen, and the cleaning of everything that is shown or stored.
 
-A `Secret` shows itself nowhere: not in `repr`, `str`, f-strings, tracebacks of our own, pydantic errors or JSON. `Redactor` takes
-known secrets, and values under telling names, out of texts and decoded JSON before they reach a log, an error or the store.
+A `Secret` shows itself nowhere: not in `repr`, `str`, f-strings, tracebacks of our own, pydantic errors or JSON.
+`Redactor` takes known secrets, and values under telling names, out of texts and decoded JSON before they reach a
+log, an error or the store.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ HIDDEN = "•••"
 
 # Names of fields and headers whose values are secret whoever sends them. Compared in lower case without '-' and '_'.
 _TELLING = frozenset(
-    "accesstoken apikey apisecret apitoken authorization cardnumber callbacksecret callbacktoken cvc cvv jwt logintoken otp pan "
-    "passwd password privatekey secret secretkey signature token xauthsign".split()
+    "accesstoken apikey apisecret apitoken authorization cardnumber callbacksecret callbacktoken cvc cvv jwt logintoken "
+    "otp pan passwd password privatekey secret secretkey signature token xauthsign".split()
 )
 _DIGITS_OF_A_CARD = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)")
 
@@ -106,7 +107,9 @@ class CardNumber(Secret):
 
 
 class Raw(Mapping[str, Any]):
-    """A provider's decoded answer, whole. Reading is as of a dict; `repr`, JSON and the store get it without its secrets."""
+    """A provider's decoded answer, whole. Reading is as of a dict; `repr`, JSON and the store get it without its
+    secrets.
+    """
 
     __slots__ = ("_data",)
 
@@ -152,7 +155,9 @@ class Redactor:
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[Secret]) -> None:
-        """Know further secrets from now on. Texts under four characters are left out: hiding them would hide everything."""
+        """Know further secrets from now on. Texts under four characters are left out: hiding them would hide
+        everything.
+        """
         found = {secret.reveal() for secret in secrets} | set(self._secrets)
         # Longest first, so that a secret that contains another is hidden whole.
         self._secrets = tuple(sorted((text for text in found if len(text) >= 4), key=len, reverse=True))
@@ -182,7 +187,9 @@ class Redactor:
 
 
 def _is_card(text: str) -> bool:
-    """Whether the digits pass the Luhn check (ISO/IEC 7812-1), so that order numbers of the same length stay readable."""
+    """Whether the digits pass the Luhn check (ISO/IEC 7812-1), so that order numbers of the same length stay
+    readable.
+    """
     digits = [int(character) for character in text if character.isdigit()]
     doubled = [digit if index % 2 == 0 else sum(divmod(digit * 2, 10)) for index, digit in enumerate(reversed(digits))]
     return sum(doubled) % 10 == 0

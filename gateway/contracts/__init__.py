@@ -1,15 +1,18 @@
 """What an adapter implements: the base, the settings, and one small Protocol a capability.
 
-Everything that a provider's package needs from the gateway is here, in `gateway.exchange`, `gateway.capabilities`, `gateway.errors`,
-`gateway.models`, `gateway.money`, `gateway.assets`, `gateway.secrets` and `gateway.hookspecs`; nothing else is promised to it.
+Everything that a provider's package needs from the gateway is here, in `gateway.exchange`, `gateway.capabilities`,
+`gateway.errors`, `gateway.models`, `gateway.money`, `gateway.assets`, `gateway.secrets` and `gateway.hookspecs`;
+nothing else is promised to it.
 """
 
-from gateway.contracts.adapter import Account, Adapter, Auth, CONTRACT_VERSION, LoginAuth, NoAuth, Provider, RateLimit
+from __future__ import annotations
+
+from gateway.contracts.adapter import CONTRACT_VERSION, Account, Adapter, Auth, LoginAuth, NoAuth, Provider, RateLimit
 from gateway.contracts.cards import (
     CreatesCards,
     GivesOneTimeCodes,
-    ListsCardTransactions,
     ListsCards,
+    ListsCardTransactions,
     NewCard,
     ReadsCards,
 )
@@ -33,13 +36,13 @@ from gateway.contracts.wire import Amount, Identifier, Wire, parser, shaped
 from gateway.contracts.withdrawals import CreatesWithdrawals, ListsWithdrawals, NewWithdrawal, ReadsWithdrawals
 
 __all__ = [
+    "CONTRACT_VERSION",
     "Account",
     "AccountSettings",
     "Adapter",
     "Amount",
     "Auth",
     "BaseUrl",
-    "CONTRACT_VERSION",
     "CancelsOrders",
     "CancelsTrades",
     "CreatesCards",

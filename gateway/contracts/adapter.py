@@ -75,7 +75,9 @@ class LoginAuth(Protocol):
         ...
 
     def refused(self, request: Request) -> None:
-        """The provider did not accept this signed request. Forget the key that it carries, unless a newer one is known."""
+        """The provider did not accept this signed request. Forget the key that it carries, unless a newer one is
+        known.
+        """
         ...
 
 
@@ -93,10 +95,12 @@ class NoAuth:
 
 
 class Adapter(Generic[S]):
-    """The base of every adapter. It implements, beside this, the Protocols of `gateway.contracts` that its table declares.
+    """The base of every adapter. It implements, beside this, the Protocols of `gateway.contracts` that its table
+    declares.
 
-    An adapter holds no state but its settings and its `auth`. A check that needs no network (a range, a coin, a missing
-    customer) comes before the first `yield`, so that a bad request is refused before anything is recorded or sent.
+    An adapter holds no state but its settings and its `auth`. A check that needs no network (a range, a coin, a
+    missing customer) comes before the first `yield`, so that a bad request is refused before anything is recorded
+    or sent.
     """
 
     def __init__(self, account: Account[S]) -> None:
@@ -112,7 +116,8 @@ class Adapter(Generic[S]):
         return None
 
     def read_failure(self, response: Response) -> Failure | None:
-        """The provider's own error in an answer, whatever the HTTP status; None when there is none that it can recognise.
+        """The provider's own error in an answer, whatever the HTTP status; None when there is none that it can
+        recognise.
 
         Called for every answer. For 4xx without a recognised error the engine goes by the status alone.
         """
@@ -123,8 +128,8 @@ class Adapter(Generic[S]):
 class Provider:
     """What a plugin registers. `name` is what the configuration says; lower case letters, digits and '-'.
 
-    `sandbox` is the import path `module:attribute` of the factory of its stateful sandbox, imported only when one is served.
-    `settles_to` says whose money an order becomes.
+    `sandbox` is the import path `module:attribute` of the factory of its stateful sandbox, imported only when one
+    is served. `settles_to` says whose money an order becomes.
     """
 
     name: str

@@ -16,10 +16,12 @@ __all__ = ["CancelsOrders", "CreatesOrders", "ListsOrders", "NewOrder", "ReadsOr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewOrder:
-    """One order to make at the provider. `customer` is the provider's own number of the customer, where one is known.
+    """One order to make at the provider. `customer` is the provider's own number of the customer, where one is
+    known.
 
-    `attempt` is the gateway's own identifier of this attempt, unique for ever; `callback_url` is the address made for it,
-    None when the gateway takes no callbacks. `options` are the request's `provider_options` for this provider.
+    `attempt` is the gateway's own identifier of this attempt, unique for ever; `callback_url` is the address made
+    for it, None when the gateway takes no callbacks. `options` are the request's `provider_options` for this
+    provider.
     """
 
     request: OrderRequest

@@ -1,4 +1,6 @@
-"""What an account's section of the configuration may say. An adapter subclasses `AccountSettings`; its fields document themselves."""
+"""What an account's section of the configuration may say. An adapter subclasses `AccountSettings`; its fields
+document themselves.
+"""
 
 from __future__ import annotations
 

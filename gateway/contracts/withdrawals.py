@@ -16,10 +16,11 @@ __all__ = ["CreatesWithdrawals", "ListsWithdrawals", "NewWithdrawal", "ReadsWith
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewWithdrawal:
-    """One payout. `customer` is the provider's own number of the customer whose card is topped up, where one is known.
+    """One payout. `customer` is the provider's own number of the customer whose card is topped up, where one is
+    known.
 
-    An invoice has been decoded and compared with the amount, an address checked, and the merchant's brakes passed, before an
-    adapter sees it.
+    An invoice has been decoded and compared with the amount, an address checked, and the merchant's brakes passed,
+    before an adapter sees it.
     """
 
     request: WithdrawalRequest

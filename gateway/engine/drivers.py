@@ -118,7 +118,9 @@ class SyncDriver:
 
 
 class AsyncDriver:
-    """Runs flows in the calling task; store work goes to one writer thread, so that the event loop never waits for a disk."""
+    """Runs flows in the calling task; store work goes to one writer thread, so that the event loop never waits for
+    a disk.
+    """
 
     def __init__(
         self,

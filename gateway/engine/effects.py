@@ -34,14 +34,18 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Transact:
-    """Run this in one transaction of the store: committed when it returns, rolled back when it raises. It does no other I/O."""
+    """Run this in one transaction of the store: committed when it returns, rolled back when it raises. It does no
+    other I/O.
+    """
 
     work: Callable[[Connection], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Enter:
-    """Wait for this lane (a name) and hold it: one flow at a time. `shared` lanes hold other processes on the store back too."""
+    """Wait for this lane (a name) and hold it: one flow at a time. `shared` lanes hold other processes on the store
+    back too.
+    """
 
     lane: str
     timeout: float

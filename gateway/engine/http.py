@@ -1,4 +1,6 @@
-"""The only module that touches an HTTP library. One transport for each colour; both send exactly what they are given."""
+"""The only module that touches an HTTP library. One transport for each colour; both send exactly what they are
+given.
+"""
 
 from __future__ import annotations
 

@@ -105,7 +105,9 @@ def perform(run: Performance, begun: Begun[T]) -> Flow[T]:
 
 
 def _exchange(run: Performance, request: Request) -> Flow[Any]:
-    """One request until it has an answer that counts: sign, wait for the rate, send, judge, and repeat where that is safe."""
+    """One request until it has an answer that counts: sign, wait for the rate, send, judge, and repeat where that
+    is safe.
+    """
     account, renewed, sending = run.account, False, 0
     while True:
         sending += 1

@@ -23,7 +23,9 @@ class RateWindow:
         self._lock = threading.Lock()
 
     def reserve(self, now: float, patience: float) -> tuple[bool, float]:
-        """Take the next free slot. Returns (True, seconds to wait for it), or (False, seconds) when that is over `patience`."""
+        """Take the next free slot. Returns (True, seconds to wait for it), or (False, seconds) when that is over
+        `patience`.
+        """
         with self._lock:
             start = max(now, self._closed_until)
             if self.limit is not None and len(self._slots) == self.limit.requests:

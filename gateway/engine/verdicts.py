@@ -33,7 +33,8 @@ from gateway.secrets import HIDDEN, Redactor, is_telling
 
 __all__ = ["Verdict", "judge_answer", "judge_failure", "shown"]
 
-# A write that is answered so was refused: nothing was done. Other statuses need the provider's own error envelope as well.
+# A write that is answered so was refused: nothing was done. Other statuses need the provider's own error envelope
+# as well.
 _REFUSALS: dict[int, type[GatewayError]] = {
     400: InvalidRequest,
     401: AuthenticationFailed,
@@ -166,7 +167,9 @@ _FIELD = re.compile(r'"([^"\\]{1,64})"\s*:\s*("(?:[^"\\]|\\.)*"?|[^\s,}\]"{\[]+)
 
 
 def shown(request: Request, response: Response, redactor: Redactor) -> str:
-    """The head of an answer for a report: one line, short, without secrets; only its size where the answer itself is secret."""
+    """The head of an answer for a report: one line, short, without secrets; only its size where the answer itself
+    is secret.
+    """
     if request.quiet:
         return f"{len(response.content)} bytes, not shown"
     head = response.content[:2000].decode("utf-8", "replace")

@@ -22,7 +22,9 @@ __all__ = ["create", "one_time_code", "page", "reveal", "transactions_page"]
 
 
 def create(core: Core, request: CardRequest, *, account: str | None, seconds: float | None) -> Flow[Card]:
-    """Issue the card, or give the one that this reference has. Only the call that issued it returns its number and CVV."""
+    """Issue the card, or give the one that this reference has. Only the call that issued it returns its number and
+    CVV.
+    """
     asked = request.model_dump(mode="json")
     entry = yield from recorded(core, "cards.create", request.reference, asked)
     if entry is None:

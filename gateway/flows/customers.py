@@ -21,7 +21,9 @@ __all__ = ["create", "get", "link"]
 
 
 def create(core: Core, request: CustomerRequest, *, account: str | None, seconds: float | None) -> Flow[Customer]:
-    """Make the customer known at the account, or give the one that is. The same reference may be used at every account."""
+    """Make the customer known at the account, or give the one that is. The same reference may be used at every
+    account.
+    """
     chosen = core.choose("customers.create", "", request, account=account)
     asked = request.model_dump(mode="json")
     if (yield from recorded(core, "customers.create", request.reference, asked, scope=chosen.name)) is None:

@@ -27,7 +27,9 @@ class Move:
 
 
 def follow(attempt: Attempt, seen: ProviderOrder, tolerance: Decimal = Decimal(0)) -> Move:
-    """The attempt after this snapshot. `tolerance` is the share of the amount that may be missing and still counts as paid."""
+    """The attempt after this snapshot. `tolerance` is the share of the amount that may be missing and still counts
+    as paid.
+    """
     snapshot = _merged(attempt.order, seen)
     status, exceptions = seen.status, set(seen.exceptions)
     status, compared = _compared(status, snapshot, tolerance)
@@ -65,7 +67,9 @@ def _compared(
 
 
 def _merged(known: ProviderOrder | None, seen: ProviderOrder) -> ProviderOrder:
-    """The newer snapshot, with what it does not say taken from the older one: lists carry less than the creation's answer."""
+    """The newer snapshot, with what it does not say taken from the older one: lists carry less than the creation's
+    answer.
+    """
     if known is None:
         return seen
     kept = {

@@ -1,4 +1,6 @@
-"""Orders: create, renew, read, list. The reference names the purchase; every order made for it at a provider is an attempt."""
+"""Orders: create, renew, read, list. The reference names the purchase; every order made for it at a provider is an
+attempt.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,8 @@ def create(core: Core, request: OrderRequest, *, account: str | None, seconds: f
 def renew(core: Core, reference: str, *, account: str | None, seconds: float | None) -> Flow[Order]:
     """A further attempt for a purchase whose last one expired, failed, was refused or is of unknown outcome.
 
-    The attempts before stay watched. Raises Conflict while the last attempt is still open, or once the purchase is paid.
+    The attempts before stay watched. Raises Conflict while the last attempt is still open, or once the purchase is
+    paid.
     """
     order = yield from get(core, reference, refresh=True, seconds=seconds)
     last = order.attempts[-1]
@@ -100,7 +103,7 @@ def _require_same(request: OrderRequest) -> Flow[None]:
     if _asked(recorded_request) != _asked(request):
         differs = [name for name, value in _asked(request).items() if _asked(recorded_request)[name] != value]
         raise IdempotencyConflict(
-            f"the reference {request.reference} was used for another request: {', '.join(differs)} differ; nothing was sent",
+            f"the reference was used for another request ({', '.join(differs)} differ); nothing was sent",
             operation="orders.create",
             reference=request.reference,
             hint="a new purchase needs a new reference; to try the same purchase again use orders.renew",
@@ -108,7 +111,9 @@ def _require_same(request: OrderRequest) -> Flow[None]:
 
 
 def _choose(core: Core, request: OrderRequest, account: str | None) -> tuple[OpenAccount, Settlement]:
-    """The account and whose money the order becomes. Nothing crosses over to a customer's wallet unless it was asked for."""
+    """The account and whose money the order becomes. Nothing crosses over to a customer's wallet unless it was
+    asked for.
+    """
     variant = variant_of(request)
 
     def fits(route: Route) -> bool:
@@ -222,7 +227,9 @@ def _load(reference: str) -> Flow[Order]:
 
 
 def _take_over(core: Core, connection: Connection, reference: str, number: int, seen: ProviderOrder) -> None:
-    """Let the attempt follow the snapshot, inside a transaction. A status that cannot follow is recorded and reported."""
+    """Let the attempt follow the snapshot, inside a transaction. A status that cannot follow is recorded and
+    reported.
+    """
     order = store.load_order(connection, reference)
     assert order is not None
     attempt = next(attempt for attempt in order.attempts if attempt.number == number)
@@ -328,7 +335,9 @@ def _named(account: str, seen: ProviderOrder) -> Flow[ProviderOrder]:
 
 
 def customer_at(account: OpenAccount, customer: str | None) -> Flow[str | None]:
-    """The provider's number of a customer of the merchant; None for None. Raises NotFound for one that is unknown there."""
+    """The provider's number of a customer of the merchant; None for None. Raises NotFound for one that is unknown
+    there.
+    """
     if customer is None:
         return None
     found = yield from transact(lambda connection: customers.provider_id(connection, account.name, customer))

@@ -86,7 +86,9 @@ def request(
     write: bool | None,
     seconds: float | None,
 ) -> Flow[Response]:
-    """Any call of the provider: signed, limited, redacted; not journaled. `write` None: everything but GET and HEAD writes."""
+    """Any call of the provider: signed, limited, redacted; not journaled. `write` None: everything but GET and HEAD
+    writes.
+    """
     opened = core.account(account)
     verb = method.upper()
     if not verb.isascii() or not verb.isalpha():

@@ -22,7 +22,9 @@ __all__ = ["create", "get"]
 
 
 def create(core: Core, request: RefundRequest, *, seconds: float | None) -> Flow[Refund]:
-    """Refund a paid order, or give the refund that this reference has; an order is never refunded under two references."""
+    """Refund a paid order, or give the refund that this reference has; an order is never refunded under two
+    references.
+    """
     asked = request.model_dump(mode="json")
     if (yield from recorded(core, "refunds.create", request.reference, asked)) is not None:
         return (yield from _load(request.reference))
@@ -44,7 +46,7 @@ def create(core: Core, request: RefundRequest, *, seconds: float | None) -> Flow
         other = store.open_refund_of(connection, request.order)
         if other is not None and other.reference != request.reference:
             raise Conflict(
-                f"the order {request.order} has the refund {other.reference} ({other.status}) already; nothing was sent",
+                f"the order {request.order} has the refund {other.reference} ({other.status}); nothing was sent",
                 account=account.name,
                 operation="refunds.create",
                 reference=request.reference,
@@ -77,7 +79,9 @@ def create(core: Core, request: RefundRequest, *, seconds: float | None) -> Flow
 
 
 def get(core: Core, reference: str, *, refresh: bool, seconds: float | None) -> Flow[Refund]:
-    """The refund. With `refresh`, what is not final is read at the provider: the order first, then the refund itself."""
+    """The refund. With `refresh`, what is not final is read at the provider: the order first, then the refund
+    itself.
+    """
     found = yield from _load(reference)
     if not refresh or found.status.is_final or found.account not in core.accounts:
         return found

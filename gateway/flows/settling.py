@@ -1,7 +1,8 @@
-"""Writes of unknown outcome: how they are marked, and how a person settles them by evidence. Nothing here sends anything."""
+"""Writes of unknown outcome: how they are marked, and how a person settles them by evidence. Nothing here sends
+anything.
+"""
 
 from __future__ import annotations
-
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
@@ -50,7 +51,9 @@ def settle(
     operation: str | None,
     provider_id: str | None,
 ) -> Flow[JournalEntry]:
-    """Record what a person found out about an unknown write. `failed` means that nothing was done; nothing is sent either way."""
+    """Record what a person found out about an unknown write. `failed` means that nothing was done; nothing is sent
+    either way.
+    """
     if not reason.strip():
         raise InvalidRequest("a settlement needs a reason", hint="say what was seen at the provider")
 

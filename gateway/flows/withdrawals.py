@@ -112,7 +112,8 @@ def _fits(route: Route, request: WithdrawalRequest) -> bool:
 
 
 def _checked(core: Core, account: OpenAccount, request: WithdrawalRequest) -> str:
-    """The destination as limits name it, after everything that can be known without asking anybody. Raises InvalidRequest.
+    """The destination as limits name it, after everything that can be known without asking anybody. Raises
+    InvalidRequest.
 
     An invoice is named by its payee's node, because an invoice itself is new every time.
     """

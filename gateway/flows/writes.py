@@ -1,4 +1,5 @@
-"""How every write goes: recorded before it leaves, sent at most once, its end recorded; the reference makes it idempotent.
+"""How every write goes: recorded before it leaves, sent at most once, its end recorded; the reference makes it
+idempotent.
 
 intended ──▶ sent ──▶ done | rejected | unknown
     ▲          │
@@ -55,12 +56,13 @@ def _nothing(connection: Connection) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Write(Generic[P]):
-    """One write. `operation`, `reference` and `scope` identify it; `request` is what must be the same when it is repeated.
+    """One write. `operation`, `reference` and `scope` identify it; `request` is what must be the same when it is
+    repeated.
 
-    `prepare` makes the adapter's operation, whose own checks run before anything is recorded. The `on_…` steps run in the same
-    transaction as the journal's move: `on_intent` may still refuse (limits), `on_done` keeps the result, `on_rejected` and
-    `on_reopened` undo what `on_intent` wrote. `check` compares an answer with what was asked; its text
-    says what differs.
+    `prepare` makes the adapter's operation, whose own checks run before anything is recorded. The `on_…` steps run
+    in the same transaction as the journal's move: `on_intent` may still refuse (limits), `on_done` keeps the
+    result, `on_rejected` and `on_reopened` undo what `on_intent` wrote. `check` compares an answer with what was
+    asked; its text says what differs.
     """
 
     operation: str
@@ -82,8 +84,8 @@ def recorded(
 ) -> Flow[JournalEntry | None]:
     """The entry of a write that has ended, if there is one. Raises what it ended with, or IdempotencyConflict.
 
-    Looked up before any check of the request, so that repeating a call gives its result also when the request would not pass
-    today (an invoice that has expired since). An entry that is still open is left to `once`.
+    Looked up before any check of the request, so that repeating a call gives its result also when the request would
+    not pass today (an invoice that has expired since). An entry that is still open is left to `once`.
     """
 
     def look(connection: Connection) -> JournalEntry | None:
@@ -100,9 +102,11 @@ def recorded(
 
 
 def once(core: Core, write: Write[P], deadline: Deadline) -> Flow[P | None]:
-    """Carry the write out, unless it was already. Returns the provider's result, or None when an earlier call has done it.
+    """Carry the write out, unless it was already. Returns the provider's result, or None when an earlier call has
+    done it.
 
-    Raises the recorded rejection or OutcomeUnknown of an earlier call, Conflict when a twin is still at it at the deadline.
+    Raises the recorded rejection or OutcomeUnknown of an earlier call, Conflict when a twin is still at it at the
+    deadline.
     """
     begun = Begun(write.prepare())
     entry = yield from _begin(core, write, deadline)
@@ -211,7 +215,7 @@ def _ended(entry: JournalEntry) -> JournalEntry:
         raise error
     cause = f": {entry.error['message']}" if entry.error else ""
     raise OutcomeUnknown(
-        f"an earlier call left and its outcome is not known{cause} [sent {_when(entry.sent_at)}; it was not sent again]",
+        f"an earlier call left and its outcome is not known{cause} [{_when(entry.sent_at)}; not sent again]",
         account=entry.account,
         provider=entry.provider,
         operation=entry.operation,

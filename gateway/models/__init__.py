@@ -1,4 +1,8 @@
-"""Models: what a merchant sends (`…Request`) and what is read. All frozen; money exact; times aware UTC; identifiers text."""
+"""Models: what a merchant sends (`…Request`) and what is read. All frozen; money exact; times aware UTC;
+identifiers text.
+"""
+
+from __future__ import annotations
 
 from gateway.models.base import Environment, Fee, Instant, Number, Page
 from gateway.models.cards import Card, CardRequest, CardStatus, CardTransaction, CardTransactionStatus, OneTimeCode

@@ -121,7 +121,9 @@ Price = Annotated[OutgoingMoney, AfterValidator(_positive)]
 KnownAsset = Annotated[Asset, BeforeValidator(_known)]
 
 Reference = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[!-~]+$")]
-"""The merchant's own number of a write: 1 to 128 printable ASCII characters without spaces. It makes the write idempotent."""
+"""The merchant's own number of a write: 1 to 128 printable ASCII characters without spaces. It makes the write
+idempotent.
+"""
 
 ProviderOptions = Annotated[
     dict[str, dict[str, Any]],

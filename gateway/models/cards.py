@@ -1,4 +1,6 @@
-"""Cards. Numbers, CVVs and one-time codes are secrets: in memory only, never in the store, masked wherever they are shown."""
+"""Cards. Numbers, CVVs and one-time codes are secrets: in memory only, never in the store, masked wherever they are
+shown.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ class CardTransactionStatus(StrEnum):
 
 
 class CardRequest(Input):
-    """Issue a card to a customer (the merchant's own number) and load it with `initial_balance` from the customer's wallet."""
+    """Issue a card to a customer (the merchant's own number) and load it with `initial_balance` from the customer's
+    wallet.
+    """
 
     reference: Reference
     customer: Reference

@@ -11,7 +11,9 @@ __all__ = ["Customer", "CustomerRequest", "ProviderCustomer"]
 
 
 class CustomerRequest(Input):
-    """Make a customer known to a provider. `reference` is the merchant's own customer number, the same at every account."""
+    """Make a customer known to a provider. `reference` is the merchant's own customer number, the same at every
+    account.
+    """
 
     reference: Reference
     first_name: str = Field(min_length=1, max_length=200)

@@ -1,7 +1,7 @@
 """Orders: what a merchant asks for, what a provider has, and what the gateway makes of both.
 
-The reference names the purchase. Each order made at a provider for it is an attempt; an attempt can be followed by another, all
-of them stay watched, and money that reaches any of them counts.
+The reference names the purchase. Each order made at a provider for it is an attempt; an attempt can be followed by
+another, all of them stay watched, and money that reaches any of them counts.
 """
 
 from __future__ import annotations
@@ -113,12 +113,13 @@ Url = Annotated[str, AfterValidator(_callable_url)]
 
 
 class OrderRequest(Input):
-    """Ask for a payment. The same reference with the same request always gives the same order; nothing is ever made twice.
+    """Ask for a payment. The same reference with the same request always gives the same order; nothing is ever made
+    twice.
 
-    `price` is what is owed, usually fiat. `pay_with` is the coin to pay in, as an asset code or Asset; None lets the payer
-    choose on the provider's page. `customer` is the merchant's own customer number; providers that settle to a customer
-    need it. `settles_to` None takes what the route asks for, which is `merchant` unless it says otherwise.
-    `provider_options` are passed to the named provider's adapter and ignored by all others.
+    `price` is what is owed, usually fiat. `pay_with` is the coin to pay in, as an asset code or Asset; None lets
+    the payer choose on the provider's page. `customer` is the merchant's own customer number; providers that settle
+    to a customer need it. `settles_to` None takes what the route asks for, which is `merchant` unless it says
+    otherwise. `provider_options` are passed to the named provider's adapter and ignored by all others.
     """
 
     reference: Reference
@@ -136,8 +137,9 @@ class OrderRequest(Input):
 class PaymentInstructions(Result):
     """What to show the payer; only what the provider gave is filled in.
 
-    `amount` is what must arrive, in the coin, or in fiat where the provider states no coin amount. `uri` opens a wallet (BIP 21,
-    EIP-681, Solana Pay, `lightning:`) and is None where no standard exists or the network is not specified.
+    `amount` is what must arrive, in the coin, or in fiat where the provider states no coin amount. `uri` opens a
+    wallet (BIP 21, EIP-681, Solana Pay, `lightning:`) and is None where no standard exists or the network is not
+    specified.
     """
 
     address: str | None = None
@@ -191,8 +193,8 @@ class Attempt(Result):
 class Order(Result):
     """A purchase: the request and its attempts. Everything about payment is read from the attempt that leads.
 
-    The leading attempt is the one that is furthest along (paid before processing before underpaid before pending …), the latest
-    of equals. `status` and `exceptions` follow from all attempts.
+    The leading attempt is the one that is furthest along (paid before processing before underpaid before pending
+    …), the latest of equals. `status` and `exceptions` follow from all attempts.
     """
 
     reference: str

@@ -36,7 +36,9 @@ class Transaction(Result):
 
 
 class Currency(Result):
-    """A currency that the provider accepts: fiat for prices, crypto for payment. `code` is the provider's own name for it."""
+    """A currency that the provider accepts: fiat for prices, crypto for payment. `code` is the provider's own name
+    for it.
+    """
 
     code: str
     kind: CurrencyKind

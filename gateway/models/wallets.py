@@ -23,10 +23,11 @@ class WalletKind(StrEnum):
 
 
 class Wallet(Result):
-    """One balance. `total` = `available` + `pending` + `allocated` where the provider gives them; what it does not give is None.
+    """One balance. `total` = `available` + `pending` + `allocated` where the provider gives them; what it does not
+    give is None.
 
-    `available` can be spent now, `pending` awaits confirmation, `allocated` was moved elsewhere inside the provider (to cards, into
-    open exchange orders).
+    `available` can be spent now, `pending` awaits confirmation, `allocated` was moved elsewhere inside the provider
+    (to cards, into open exchange orders).
     """
 
     account: str = ""

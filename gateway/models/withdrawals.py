@@ -28,7 +28,9 @@ _FROZEN = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 @dataclass(frozen=True, config=_FROZEN)
 class LightningInvoice:
-    """A BOLT 11 invoice that carries an amount; amountless, expired and foreign-network ones are refused before sending."""
+    """A BOLT 11 invoice that carries an amount; amountless, expired and foreign-network ones are refused before
+    sending.
+    """
 
     invoice: str = Field(min_length=1, max_length=4096)
     kind: Literal["lightning"] = "lightning"
@@ -105,7 +107,9 @@ class ProviderWithdrawal(Result):
 
 
 class Withdrawal(Result):
-    """A payout as the gateway knows it. `debited` is what left the wallet, fees included, where the provider says so."""
+    """A payout as the gateway knows it. `debited` is what left the wallet, fees included, where the provider says
+    so.
+    """
 
     reference: str
     account: str

@@ -1,7 +1,8 @@
 """What a provider's stateful sandbox is: an ASGI application that behaves as the provider's documentation says.
 
-A sandbox is written from the documentation, never from the adapter: it checks what a client sends. It keeps balances, orders and keys,
-and is steered by `pay`, `expire` and `fail`. Faults of the network and of callbacks are the harness's, not its own.
+A sandbox is written from the documentation, never from the adapter: it checks what a client sends. It keeps balances,
+orders and keys, and is steered by `pay`, `expire` and `fail`. Faults of the network and of callbacks are the harness's,
+not its own.
 """
 
 from __future__ import annotations
@@ -12,15 +13,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from starlette.types import ASGIApp
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
-__all__ = ["OutgoingCallback", "Payment", "Sandbox", "SandboxClock", "SandboxError", "SandboxOrder"]
+__all__ = ["NotInSandbox", "OutgoingCallback", "Payment", "Sandbox", "SandboxClock", "SandboxError", "SandboxOrder"]
 
 
 class SandboxError(Exception):
     """The control call makes no sense: no such order, or not in a state for it."""
+
+
+class NotInSandbox(SandboxError):
+    """There is no such sandbox, or no such order in it."""
 
 
 class SandboxClock:
@@ -67,7 +73,11 @@ class OutgoingCallback:
 
 
 class Sandbox(ABC):
-    """One provider's sandbox. `emit` is set by the harness and takes every callback that the provider would make."""
+    """One provider's sandbox. `emit` is set by the harness and takes every callback that the provider would make.
+
+    The methods are called from other threads than the application: the state is kept under a lock. `emit` never waits
+    and may be called with that lock held.
+    """
 
     name: ClassVar[str]
 
@@ -102,7 +112,11 @@ class Sandbox(ABC):
 
     @abstractmethod
     def ledger(self) -> dict[str, Any]:
-        """Everything that happened to money, as JSON-able data (amounts as text): balances, orders, payouts, cards, trades."""
+        """All that happened to money, as JSON-able data (amounts as text): balances, orders, payouts, cards, trades."""
+
+    def tick(self) -> None:
+        """The clock was moved: let what is due happen, with its callbacks. Here: whatever reading the orders does."""
+        self.orders()
 
     def forged(self, callback: OutgoingCallback) -> OutgoingCallback:
         """The callback as a stranger would forge it: right address and body, wrong proof."""
