@@ -1,6 +1,8 @@
-"""Writes gateway/aio.py from gateway/api.py: the same calls, awaited. `make aio` runs it; a test fails when the file is stale.
+"""Writes gateway/aio.py from gateway/api.py: the same calls, awaited. `make aio` runs it; a test fails when the
+file is stale.
 
-The two differ only in colour, and all rules live in the flows below both, so the second is generated rather than kept by hand.
+The two differ only in colour, and all rules live in the flows below both, so the second is generated rather than
+kept by hand.
 """
 
 from __future__ import annotations
@@ -11,7 +13,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAD = '''"""`AsyncGateway`: `gateway.api` with every call awaited. Generated from it by `make aio`; change that file instead."""
+HEAD = '''"""`AsyncGateway`: `gateway.api` with every call awaited.
+
+Generated from it by `make aio`: change that file instead.
+"""
 '''
 WORDS = (
     (r"\bGateway\b", "AsyncGateway"),
@@ -25,10 +30,7 @@ WORDS = (
         r"from collections\.abc import Callable, AsyncIterator",
         "from collections.abc import AsyncIterator, Awaitable, Callable",
     ),
-    (
-        r"Use it inside `with`; it is safe for many threads\.",
-        "Use it inside `async with`, in one event loop; it is safe for many tasks.",
-    ),
+    (r"Use it inside `with`; it is safe for many threads\.", "Use it inside `async with`, in one event loop."),
     (r"  # noqa: UP028 - an async generator has no `yield from`", ""),
     (r"__enter__", "__aenter__"),
     (r"__exit__", "__aexit__"),
@@ -58,7 +60,7 @@ def main() -> int:
     target = ROOT / "gateway" / "aio.py"
     new = generated((ROOT / "gateway" / "api.py").read_text(encoding="utf-8"))
     target.write_text(new, encoding="utf-8")
-    for command in (("check", "--fix", "--quiet"), ("format", "--quiet")):
+    for command in (("check", "--select", "I", "--fix", "--quiet"), ("format", "--quiet")):
         subprocess.run([sys.executable, "-m", "ruff", *command, str(target)], check=True, cwd=ROOT)
     return 0
 

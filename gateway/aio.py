@@ -1,4 +1,7 @@
-"""`AsyncGateway`: `gateway.api` with every call awaited. Generated from it by `make aio`; change that file instead."""
+"""`AsyncGateway`: `gateway.api` with every call awaited.
+
+Generated from it by `make aio`: change that file instead.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,7 @@ PAGE = 100
 
 
 class AsyncGateway:
-    """Several providers behind one set of calls. Use it inside `async with`, in one event loop; it is safe for many tasks.
+    """Several providers behind one set of calls. Use it inside `async with`, in one event loop.
 
     `accounts`, `routes`, `store` and the other settings are those of the configuration file, as data. `clock`,
     `sleep` and `uniform` (a source of numbers from 0 to 1) replace time and chance in tests. `plugins` replaces
@@ -249,7 +252,9 @@ class _Namespace:
 class Orders(_Namespace):
     """Payments."""
 
-    async def create(self, request: OrderRequest, *, account: str | None = None, deadline: float | None = None) -> Order:
+    async def create(
+        self, request: OrderRequest, *, account: str | None = None, deadline: float | None = None
+    ) -> Order:
         """Ask for a payment at `account`, or at the first account that the routes allow.
 
         May be repeated: the same reference with the same request gives the same order and never makes a second one;
@@ -340,13 +345,17 @@ class Withdrawals(_Namespace):
         After OutcomeUnknown the money may have left: look at the provider, then `journal.settle`; it is never sent
         again.
         """
-        return await self._gateway._run(flows.withdrawals.create(self._core, request, account=account, seconds=deadline))
+        return await self._gateway._run(
+            flows.withdrawals.create(self._core, request, account=account, seconds=deadline)
+        )
 
     async def get(self, reference: str, *, refresh: bool = True, deadline: float | None = None) -> Withdrawal:
         """The payout, read at its provider first where the provider has such a read. Raises NotFound."""
         return await self._gateway._run(flows.withdrawals.get(self._core, reference, refresh=refresh, seconds=deadline))
 
-    def list(self, *, account: str | None = None, status: WithdrawalStatus | str | None = None) -> AsyncIterator[Withdrawal]:
+    def list(
+        self, *, account: str | None = None, status: WithdrawalStatus | str | None = None
+    ) -> AsyncIterator[Withdrawal]:
         """The payouts made here, newest first, as last known."""
         wanted = WithdrawalStatus(status) if status is not None else None
         return self._gateway._pages(
@@ -369,7 +378,9 @@ class Customers(_Namespace):
         """Make a customer known to the provider. May be repeated; the reference may be used once at every account."""
         return await self._gateway._run(flows.customers.create(self._core, request, account=account, seconds=deadline))
 
-    async def get(self, reference: str, *, account: str, refresh: bool = True, deadline: float | None = None) -> Customer:
+    async def get(
+        self, reference: str, *, account: str, refresh: bool = True, deadline: float | None = None
+    ) -> Customer:
         """The customer at this account. Raises NotFound."""
         return await self._gateway._run(
             flows.customers.get(self._core, reference, account=account, refresh=refresh, seconds=deadline)
@@ -417,7 +428,9 @@ class Cards(_Namespace):
             )
         )
 
-    async def one_time_code(self, *, account: str, customer: str, card: str, deadline: float | None = None) -> OneTimeCode:
+    async def one_time_code(
+        self, *, account: str, customer: str, card: str, deadline: float | None = None
+    ) -> OneTimeCode:
         """The code that confirms a card payment now."""
         return await self._gateway._run(
             flows.cards.one_time_code(self._core, account, customer=customer, card=card, seconds=deadline)
@@ -493,7 +506,9 @@ class Markets(_Namespace):
             )
         )
 
-    async def book(self, market: str, *, account: str, depth: int | None = None, deadline: float | None = None) -> OrderBook:
+    async def book(
+        self, market: str, *, account: str, depth: int | None = None, deadline: float | None = None
+    ) -> OrderBook:
         """The market's order book, at most `depth` levels a side."""
         return await self._gateway._run(
             flows.reads.read(
@@ -523,7 +538,9 @@ class Markets(_Namespace):
 class Trades(_Namespace):
     """Exchange orders of the account."""
 
-    async def create(self, request: TradeRequest, *, account: str | None = None, deadline: float | None = None) -> Trade:
+    async def create(
+        self, request: TradeRequest, *, account: str | None = None, deadline: float | None = None
+    ) -> Trade:
         """Place an exchange order. May be repeated: the same reference never places a second one."""
         return await self._gateway._run(flows.trades.create(self._core, request, account=account, seconds=deadline))
 
