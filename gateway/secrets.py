@@ -21,8 +21,8 @@ HIDDEN = "•••"
 
 # Names of fields and headers whose values are secret whoever sends them. Compared in lower case without '-' and '_'.
 _TELLING = frozenset(
-    "accesstoken apikey apisecret apitoken authorization cardnumber callbacksecret callbacktoken cvc cvv jwt logintoken "
-    "otp pan passwd password privatekey secret secretkey signature token xauthsign".split()
+    "accesstoken apikey apisecret apitoken authorization cardnumber callbacksecret callbacktoken cvc cvv jwt "
+    "logintoken otp pan passwd password privatekey secret secretkey signature token xauthsign".split()
 )
 _DIGITS_OF_A_CARD = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)")
 
