@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -11,10 +12,12 @@ from urllib.parse import urlsplit
 import yaml
 
 from gateway.contracts import Adapter
-from gateway.exchange import Operation, Request, Response, decode_json, encode_json
+from gateway.exchange import Operation, Request, Response, Signing, decode_json, encode_json
 
 T = TypeVar("T")
 
+NOW = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
+NUMBER = 1_700_000_000_000_000  # microseconds since 1970, and the first request's number in every cassette
 CASSETTES = Path(__file__).parent.parent.parent / "cassettes"
 
 
@@ -84,11 +87,14 @@ def cassette(provider: str, name: str, base_url: str) -> list[Interaction]:
 def replay(adapter: Adapter[Any], operation: Operation[T], interactions: Sequence[Interaction]) -> T:
     """The result, when the requests are those of the cassette and are answered with its answers."""
     result, requests = carry_out(adapter, operation, *(interaction.response for interaction in interactions))
-    sent = [(request.method, request.target(), _sent(request)) for request in requests]
+    sent = [
+        (request.method, request.target(), _sent(adapter, request, NUMBER + index))
+        for index, request in enumerate(requests)
+    ]
     assert sent == [(interaction.method, interaction.target, interaction.json) for interaction in interactions]
     return result
 
 
-def _sent(request: Request) -> Any:
-    body = request.encoded().body
+def _sent(adapter: Adapter[Any], request: Request, number: int) -> Any:
+    body = adapter.auth.sign(request, Signing(NOW, number)).body
     return decode_json(body) if body is not None else None
