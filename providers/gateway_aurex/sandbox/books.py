@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
 from gateway.money import plain
-from gateway.testing.sandbox import SandboxError
+from gateway.testing.sandbox import NotInSandbox, SandboxError
 
 __all__ = ["Books", "Card", "CardTransaction", "Deposit", "Fees", "Refused", "User"]
 
@@ -204,7 +204,7 @@ class Books:
         """A deposit that can still become something else. Raises SandboxError."""
         deposit = self.deposits.get(number)
         if deposit is None:
-            raise SandboxError(f"no deposit {number!r}")
+            raise NotInSandbox(f"no deposit {number!r}")
         if deposit.status != WAITING:
             raise SandboxError(f"deposit {number} is {deposit.status}, which is final")
         return deposit

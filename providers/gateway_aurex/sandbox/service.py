@@ -40,7 +40,6 @@ from gateway_aurex.sandbox.fields import (
 
 __all__ = ["AurexSandbox"]
 
-PATH = "/api/dashboard"  # the base URL's path (D)
 CURRENCIES = ("SOL", "USDT", "USDC")  # D
 REQUESTS, PER_SECONDS = 60, 60  # for one key (D); that the minute slides is not documented
 INITIAL_BALANCE = (Decimal(25), Decimal(100000))  # D
@@ -70,6 +69,7 @@ class _Call:
 class AurexSandbox(Sandbox):
     """Aurex, with its 11 endpoints.
 
+    All paths are relative to the base URL, as the documentation writes them.
     `wallet` is what a new user's wallet holds. `keys` are the account's API keys: one account, whichever key asks.
     `deposit_seconds` is how long a deposit waits. `monotonic` is what the rate limit counts by, in seconds.
     """
@@ -120,7 +120,7 @@ class AurexSandbox(Sandbox):
         return self._app
 
     def account(self, base_url: str) -> dict[str, Any]:
-        """The settings of an account with the first key that is not revoked; the base URL gets the vendor's path."""
+        """The settings of an account with the first key that is not revoked."""
         with self._lock:
             usable = [text for text, key in self._keys.items() if not key.revoked]
         if not usable:
@@ -128,7 +128,7 @@ class AurexSandbox(Sandbox):
         return {
             "provider": "aurex",
             "environment": "sandbox",
-            "base_url": base_url.rstrip("/") + PATH,
+            "base_url": base_url.rstrip("/"),
             "auth": {"kind": "bearer", "api_key": usable[0]},
         }
 
@@ -263,7 +263,7 @@ class AurexSandbox(Sandbox):
             envelope = {"success": True, "data": data}
             return answer(200, envelope if message is None else {**envelope, "message": message})
 
-        return Route(PATH + path, endpoint, methods=[method])
+        return Route(path, endpoint, methods=[method])
 
     def _admitted(self, authorization: str | None) -> _Key:
         """The key of `Authorization: Bearer …`, if it is in force and within its 60 requests a minute (D)."""
