@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from gateway import Gateway
     from gateway.testing.server import SandboxServer
 
 __all__ = ["gateway_sandbox", "gateway_sandbox_settings", "sandbox_gateway"]
@@ -39,7 +40,7 @@ def gateway_sandbox_settings(gateway_sandbox: SandboxServer) -> dict[str, dict[s
 
 
 @pytest.fixture
-def sandbox_gateway(gateway_sandbox_settings: dict[str, dict[str, Any]], tmp_path: Path) -> Iterator[Any]:
+def sandbox_gateway(gateway_sandbox_settings: dict[str, dict[str, Any]], tmp_path: Path) -> Iterator[Gateway]:
     """A `Gateway` with those accounts and a store of its own."""
     from gateway import Gateway
 
