@@ -26,7 +26,7 @@ def freeze(core: Core, account: str, *, by: str, reason: str) -> Flow[None]:
 def unfreeze(core: Core, account: str) -> Flow[None]:
     """Let payouts leave again. May be repeated."""
     core.account(account)
-    yield from transact(lambda connection: freezes.unfreeze(connection, account))
+    yield from transact(lambda connection: freezes.unfreeze(connection, account, now=core.now()))
 
 
 def frozen(core: Core) -> Flow[dict[str, Any]]:

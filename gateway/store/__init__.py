@@ -1,0 +1,16 @@
+"""The store: what must survive a crash, in SQL. All functions take a connection and run inside `Database.transaction`.
+
+database.py     opening, transactions, checking and upgrading
+schema.py       which revision of the schema a database has
+failures.py     the database's failures, in the gateway's words
+lanes.py        one at a time, over processes
+owner.py        which process holds something, and whether it still runs
+types.py        exact numbers, aware times and JSON as columns
+tables.py       the tables; migrations/ makes and changes them
+pages.py        lists, newest first, with a cursor
+snapshots.py    models to JSON and back
+journal.py      every write: intended, sent, done, rejected or unknown
+orders.py  withdrawals.py  refunds.py  customers.py  cards.py  trades.py
+freezes.py      accounts whose payouts are stopped
+numbers.py      request numbers that only grow
+"""
