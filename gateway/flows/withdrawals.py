@@ -60,6 +60,8 @@ def create(core: Core, request: WithdrawalRequest, *, account: str | None, secon
             amount=request.amount,
             destination=destination,
             now=core.now(),
+            reference=request.reference,
+            environment=chosen.environment,
         )
         store.insert_withdrawal(
             connection,

@@ -113,7 +113,10 @@ def once(core: Core, write: Write[P], deadline: Deadline) -> Flow[P | None]:
     if entry is None:
         return None
     run = Performance(
-        write.account, write.operation, deadline, lambda: transact(lambda c: journal.mark_sent(c, entry.id, core.now()))
+        write.account,
+        write.operation,
+        deadline,
+        lambda: transact(lambda c: journal.mark_sent(c, entry.id, core.now(), owner=entry.owner)),
     )
     try:
         result = yield from perform(run, begun)
@@ -140,6 +143,7 @@ def once(core: Core, write: Write[P], deadline: Deadline) -> Flow[P | None]:
             JournalState.DONE,
             result=result.model_dump(mode="json"),
             provider_id=write.provider_id(result),
+            owner=entry.owner,
             now=core.now(),
         )
         write.on_done(connection, result)
@@ -237,13 +241,22 @@ def _record_failure(
 
     def record(connection: Connection) -> None:
         if reopens:
-            journal.reopen(connection, entry.id, error=error.to_dict(), now=core.now())
+            journal.reopen(connection, entry.id, error=error.to_dict(), owner=entry.owner, now=core.now())
             write.on_reopened(connection, error)
         elif error.outcome is Outcome.REJECTED:
-            journal.finish(connection, entry.id, JournalState.REJECTED, error=error.to_dict(), now=core.now())
+            journal.finish(
+                connection,
+                entry.id,
+                JournalState.REJECTED,
+                error=error.to_dict(),
+                owner=entry.owner,
+                now=core.now(),
+            )
             write.on_rejected(connection, error)
         else:
-            lost = journal.finish(connection, entry.id, JournalState.UNKNOWN, error=error.to_dict(), now=core.now())
+            lost = journal.finish(
+                connection, entry.id, JournalState.UNKNOWN, error=error.to_dict(), owner=entry.owner, now=core.now()
+            )
             mark_unknown(connection, lost, core.now())
 
     try:

@@ -112,7 +112,9 @@ class JournalEntry:
 
     def to_dict(self) -> dict[str, Any]:
         """The entry as JSON-able data; times in ISO 8601."""
-        return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in asdict(self).items()}
+        data = asdict(self)
+        times = {key: value.isoformat() for key, value in data.items() if isinstance(value, datetime)}
+        return {**data, **times, "environment": self.environment.value, "state": self.state.value}
 
 
 def fingerprint(request: Mapping[str, Any]) -> str:

@@ -55,7 +55,7 @@ def check_brakes(
         raise _stopped(
             f"payouts are frozen since {found['since']:%Y-%m-%d %H:%M} UTC by {found['by']}: {found['reason']}",
             account,
-            f"see `gateway freeze {account}`",
+            f"`gateway freeze {account} --release` ends it",
         )
     if limits.frozen:
         raise _stopped("payouts are frozen in the settings", account, f"accounts.{account}.limits.frozen")
