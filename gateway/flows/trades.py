@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["cancel", "create", "fetch", "get", "page"]
 
+# What the request said better than an answer can: an exchange writes a market its own way.
+_OURS = frozenset({"reference", "market", "kind", "side"})
+
 
 def create(core: Core, request: TradeRequest, *, account: str | None, seconds: float | None) -> Flow[Trade]:
     """Place the exchange order, or give the one that this reference has."""
@@ -115,7 +118,7 @@ def page(
 
 def _keep(core: Core, reference: str, known: Trade, seen: Trade) -> Flow[Trade]:
     """The newer reading over the older one: what it does not say stays."""
-    said = {name: value for name, value in seen if value not in (None, (), "") and name != "reference"}
+    said = {name: value for name, value in seen if value not in (None, (), "") and name not in _OURS}
     merged = known.model_copy(update=said)
     yield from transact(lambda connection: store.save_trade(connection, reference, merged, now=core.now()))
     return (yield from _load(reference))
