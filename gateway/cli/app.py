@@ -1,0 +1,132 @@
+"""The Typer application: the shared options, the commands, and what every failure becomes.
+
+Exit status: 0 success; 1 a gateway error, told in one line (with `--json` as the document on standard output);
+2 misuse; 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.completion import get_completion_inspect_parameters, install_callback, show_callback
+from typer.core import TyperGroup
+
+from gateway._version import __version__
+from gateway.cli import capabilities, freeze, journal, orders, providers, sandbox, store, wallets, withdrawals
+from gateway.cli.output import Output, complain, report
+from gateway.cli.plugins import add_plugin_commands
+from gateway.cli.session import AsJson, Session, misuse
+from gateway.errors import GatewayError
+from gateway.plugins import Plugins, load_plugins
+
+__all__ = ["build", "run"]
+
+DEMO = "gateway.cli.demo"
+
+
+class Shell(StrEnum):
+    """What completion can be had for. Always named: what shell a script was started from is a guess."""
+
+    BASH = "bash"
+    FISH = "fish"
+    POWERSHELL = "powershell"
+    PWSH = "pwsh"
+    ZSH = "zsh"
+
+
+class _Root(TyperGroup):
+    """Turns what a command raises into an exit status, for plugins' commands too."""
+
+    def invoke(self, ctx: Any) -> Any:
+        ctx.obj = Session()
+        try:
+            return super().invoke(ctx)
+        except GatewayError as error:
+            report(error, as_json=ctx.obj.as_json)
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            complain("interrupted")
+            raise typer.Exit(130) from None
+
+
+def _root(
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", envvar="GATEWAY_CONFIG", help="The configuration [gateway.toml]."),
+    ] = None,
+    as_json: AsJson = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    install_completion: Annotated[
+        Shell | None,
+        typer.Option("--install-completion", callback=install_callback, is_eager=True, help="Set up completion."),
+    ] = None,
+    show_completion: Annotated[
+        Shell | None,
+        typer.Option("--show-completion", callback=show_callback, is_eager=True, help="Print the completion script."),
+    ] = None,
+) -> None:
+    """Take crypto payments through any of several providers.
+
+    --config and --json are accepted before the command and after it. Exit status: 0 success, 1 an error (with --json it
+    is the document on standard output), 2 misuse, 130 Ctrl-C.
+    """
+    here: Session = context.obj
+    here.config, here.as_json = config, as_json
+    if version:
+        if as_json:
+            Output(as_json=True).document({"version": __version__})
+        else:
+            Output().text(f"crypto-gateway {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        misuse("no command was given", hint="`gateway --help` lists them")
+
+
+def build(plugins: Plugins) -> typer.Typer:
+    """The application, with the commands of these plugins."""
+    get_completion_inspect_parameters()  # makes the shells known to Typer, whose own options would guess the shell
+    app = typer.Typer(
+        cls=_Root,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,  # its tracebacks show local variables, secrets among them
+        no_args_is_help=True,
+        invoke_without_command=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    _add_demo(app)
+    for group in (sandbox, providers, capabilities, orders, wallets, withdrawals, journal, freeze, store):
+        group.add(app)
+    add_plugin_commands(app, plugins)
+    return app
+
+
+def _add_demo(app: typer.Typer) -> None:
+    try:
+        demo = import_module(DEMO)
+    except ModuleNotFoundError as error:
+        if error.name != DEMO:
+            raise
+    else:
+        app.command("demo")(demo.command)
+
+
+def run() -> int:
+    """The command line on `sys.argv`. Returns the exit status, or raises SystemExit with it."""
+    for stream in (sys.stdout, sys.stderr):
+        # A character that the locale cannot show is no reason to lose the result.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        app = build(load_plugins())
+    except GatewayError as error:  # with GATEWAY_STRICT_PLUGINS=1
+        report(error, as_json="--json" in sys.argv)
+        return 1
+    app(prog_name="gateway")
+    return 0

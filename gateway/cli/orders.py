@@ -1,0 +1,183 @@
+"""`gateway orders`: ask for payments and see what became of them."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Annotated
+
+import typer
+
+from gateway.cli.output import Column, data_of
+from gateway.cli.qr import show_qr
+from gateway.cli.session import AccountName, AsJson, ConfigFile, Limit, Session, example, misuse, session
+from gateway.models.base import Fee
+from gateway.models.orders import Order, OrderRequest, OrderStatus, Settlement
+from gateway.money import Money
+
+__all__ = ["add"]
+
+Reference = Annotated[str, typer.Argument(help="The merchant's own number of the order.")]
+Qr = Annotated[bool, typer.Option("--qr", help="Draw a QR code for the payer; on a terminal only.")]
+
+app = typer.Typer(help="Payments: create, look up, list, renew.", no_args_is_help=True)
+
+
+def add(root: typer.Typer) -> None:
+    root.add_typer(app, name="orders")
+
+
+@app.command(
+    "create",
+    epilog=example('gateway orders create --reference cart-1001 --price "25.00 USD" --pay-with USDT@tron --qr'),
+)
+def create(
+    context: typer.Context,
+    reference: Annotated[str, typer.Option("--reference", help="Your own number of it; makes it repeatable.")],
+    price: Annotated[str, typer.Option("--price", metavar="MONEY", help="What is owed, such as '25.00 USD'.")],
+    pay_with: Annotated[
+        str | None, typer.Option("--pay-with", metavar="ASSET", help="The coin; else the payer chooses.")
+    ] = None,
+    customer: Annotated[str | None, typer.Option("--customer", help="Your own number of the customer.")] = None,
+    settles_to: Annotated[Settlement | None, typer.Option("--settles-to", help="Whose money it becomes.")] = None,
+    description: Annotated[str | None, typer.Option("--description", help="Shown to the payer.")] = None,
+    return_url: Annotated[str | None, typer.Option("--return-url", help="Where the payer goes afterwards.")] = None,
+    metadata: Annotated[
+        list[str] | None, typer.Option("--metadata", metavar="KEY=VALUE", help="Kept with the order; repeatable.")
+    ] = None,
+    account: AccountName = None,
+    qr: Qr = False,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask for a payment and show what to show the payer. It moves no money, so nothing has to be confirmed.
+
+    The same reference with the same request gives the same order again and never makes a second one.
+    """
+    here = session(context, config, as_json)
+    request = OrderRequest(
+        reference=reference,
+        price=Money.parse(price),
+        pay_with=pay_with,
+        customer=customer,
+        settles_to=settles_to,
+        description=description,
+        return_url=return_url,
+        metadata=_pairs(metadata or []),
+    )
+    with here.gateway() as gateway:
+        _show(here, gateway.orders.create(request, account=account), qr=qr)
+
+
+@app.command("get", epilog=example("gateway orders get cart-1001"))
+def get(
+    context: typer.Context,
+    reference: Reference,
+    refresh: Annotated[bool, typer.Option(help="Read it at its provider first.")] = True,
+    qr: Qr = False,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one order, as its provider has it now."""
+    here = session(context, config, as_json)
+    with here.gateway() as gateway:
+        _show(here, gateway.orders.get(reference, refresh=refresh), qr=qr)
+
+
+@app.command("list", epilog=example("gateway orders list --account shop --status pending"))
+def list_(
+    context: typer.Context,
+    account: AccountName = None,
+    status: Annotated[OrderStatus | None, typer.Option("--status", help="Only those in this status.")] = None,
+    limit: Limit = 100,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the orders made here, newest first, as last known."""
+    here = session(context, config, as_json)
+    with here.gateway() as gateway:
+        orders = list(islice(gateway.orders.list(account=account, status=status), limit))
+    here.output.rows(orders, _LIST, data_of)
+
+
+@app.command("renew", epilog=example("gateway orders renew cart-1001 --account backup"))
+def renew(
+    context: typer.Context,
+    reference: Reference,
+    account: AccountName = None,
+    qr: Qr = False,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a further attempt for an order that expired, failed, was refused or is of unknown outcome.
+
+    All attempts stay watched; money that reaches any of them counts.
+    """
+    here = session(context, config, as_json)
+    with here.gateway() as gateway:
+        _show(here, gateway.orders.renew(reference, account=account), qr=qr)
+
+
+def _pairs(texts: list[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            misuse("--metadata is written KEY=VALUE", hint="such as --metadata cart=1001")
+        if key in found:
+            misuse(f"--metadata states {key} twice")
+        found[key] = value
+    return found
+
+
+def _show(here: Session, order: Order, *, qr: bool) -> None:
+    here.output.one(order, _ONE, data_of)
+    if qr:
+        show_qr(here.output, order.pay)
+
+
+def fees(found: tuple[Fee, ...]) -> list[str]:
+    return [f"{fee.name} {fee.amount}" for fee in found]
+
+
+def _attempts(order: Order) -> list[str]:
+    if len(order.attempts) == 1:
+        return []
+    return [f"{attempt.number} {attempt.account} {attempt.status}" for attempt in order.attempts]
+
+
+_ONE: list[Column[Order]] = [
+    Column("reference", lambda order: order.reference),
+    Column("status", lambda order: order.status, coloured=True),
+    Column("exceptions", lambda order: order.exceptions),
+    Column("price", lambda order: order.price),
+    Column("pay amount", lambda order: order.pay.amount),
+    Column("pay address", lambda order: order.pay.address),
+    Column("pay uri", lambda order: order.pay.uri),
+    Column("lightning invoice", lambda order: order.pay.lightning_invoice),
+    Column("checkout url", lambda order: order.pay.checkout_url),
+    Column("expires at", lambda order: order.expires_at),
+    Column("received", lambda order: order.received),
+    Column("net", lambda order: order.net),
+    Column("fees", lambda order: fees(order.fees)),
+    Column("account", lambda order: order.account),
+    Column("provider", lambda order: order.provider),
+    Column("provider id", lambda order: order.provider_id),
+    Column("environment", lambda order: order.environment),
+    Column("settles to", lambda order: order.settles_to),
+    Column("customer", lambda order: order.customer),
+    Column("description", lambda order: order.description),
+    Column("metadata", lambda order: [f"{key}={value}" for key, value in order.metadata.items()]),
+    Column("created at", lambda order: order.created_at),
+    Column("attempts", _attempts),
+    Column("warnings", lambda order: order.warnings),
+]
+_LIST: list[Column[Order]] = [
+    Column("reference", lambda order: order.reference),
+    Column("status", lambda order: order.status, coloured=True),
+    Column("exceptions", lambda order: order.exceptions),
+    Column("price", lambda order: order.price),
+    Column("pay with", lambda order: order.pay_with),
+    Column("received", lambda order: order.received),
+    Column("account", lambda order: order.account),
+    Column("created at", lambda order: order.created_at),
+]
