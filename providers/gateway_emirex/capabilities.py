@@ -15,6 +15,7 @@ _NO_ORDERS = "Emirex is an exchange: no call takes payments, none gives a deposi
 _NO_WITHDRAWALS = "a key can be given the permission to withdraw, but no such call is known"
 _NO_CUSTOMERS = "Emirex keeps no customers of a merchant"
 _NO_CARDS = "Emirex issues no cards"
+_PATH_ONLY = "only its path is known of this vendor: the body, the signature and the answer are inferred"
 _OTHER_FIELDS = "its number is known, but not what it needs beside a rate (such as the stop price)"
 
 _OTHER = "use an account of another provider for this"
@@ -63,15 +64,15 @@ CAPABILITIES = Capabilities.of(
     supported("markets.ticker", "C", _PUBLIC),
     supported("markets.book", "C", _PUBLIC),
     supported("markets.trades", "C", _PUBLIC),
-    supported("trades.create", "I", _PRIVATE, variant="limit"),
-    supported("trades.create", "I", _PRIVATE, variant="market"),
+    supported("trades.create", "I", _PRIVATE, _PATH_ONLY, variant="limit"),
+    supported("trades.create", "I", _PRIVATE, _PATH_ONLY, variant="market"),
     absent("trades.create", _PRIVATE, _OTHER_FIELDS, variant="stop-limit", instead=_SIMPLER),
     absent("trades.create", _PRIVATE, _OTHER_FIELDS, variant="quick-market", instead=_SIMPLER),
     absent("trades.create", _PRIVATE, _OTHER_FIELDS, variant="hidden-limit", instead=_SIMPLER),
-    supported("trades.cancel", "I", _PRIVATE),
-    supported("trades.get", "I", _PRIVATE),
+    supported("trades.cancel", "I", _PRIVATE, _PATH_ONLY),
+    supported("trades.get", "I", _PRIVATE, _PATH_ONLY),
     supported("trades.open", "I", _PRIVATE, "not paged"),
-    supported("trades.history", "I", _PRIVATE),
+    supported("trades.history", "I", _PRIVATE, _PATH_ONLY),
     absent("swaps.create", _REFERENCE, "no such call", instead="place a market order: trades.create"),
     manual(
         "keys.issue",
