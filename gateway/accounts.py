@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
@@ -13,7 +13,7 @@ from gateway.contracts.adapter import Account, Adapter, Provider
 from gateway.contracts.settings import AccountSettings
 from gateway.engine.clock import Clock
 from gateway.engine.rates import RateWindow
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, PluginError
 from gateway.models.base import Environment
 from gateway.models.orders import Settlement
 from gateway.observation import Record
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 __all__ = ["OpenAccount", "secrets_in"]
+
+C = TypeVar("C")
 
 
 def secrets_in(value: Any) -> Iterator[Secret]:
@@ -83,6 +85,19 @@ class OpenAccount:
             )
         except GatewayError as error:
             raise error.about(account=self.name) from None
+
+    def able(self, contract: type[C]) -> C:
+        """The adapter as one of the contracts, for typed calls. Raises PluginError when it lacks what its table
+        declares.
+        """
+        if not isinstance(self.adapter, contract):
+            raise PluginError(
+                f"the adapter of {self.provider.name} declares this operation but is no {contract.__name__}",
+                account=self.name,
+                provider=self.provider.name,
+                hint="tell the author of the provider's package",
+            )
+        return self.adapter
 
     def learn_secrets(self) -> None:
         """Hide what the account's auth holds now (an obtained key) from every report as well."""

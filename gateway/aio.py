@@ -17,6 +17,16 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from gateway import flows
 from gateway.capabilities import Capabilities, Support
 from gateway.config import load_settings
+from gateway.contracts import (
+    IssuesKeys,
+    ListsCurrencies,
+    ListsMarkets,
+    ListsPublicTrades,
+    ListsTransactions,
+    ReadsBooks,
+    ReadsTickers,
+    VerifiesKeys,
+)
 from gateway.core import Core
 from gateway.engine.effects import Flow
 from gateway.errors import GatewayError
@@ -447,7 +457,7 @@ class Transactions(_Namespace):
                 self._core,
                 account,
                 "transactions.list",
-                lambda adapter, query: adapter.list_transactions(query),  # type: ignore[attr-defined]
+                lambda opened, query: opened.able(ListsTransactions).list_transactions(query),
                 cursor=cursor,
                 size=PAGE,
                 seconds=deadline,
@@ -468,7 +478,7 @@ class Currencies(_Namespace):
                 self._core,
                 account,
                 "currencies.list",
-                lambda adapter, query: adapter.list_currencies(query),  # type: ignore[attr-defined]
+                lambda opened, query: opened.able(ListsCurrencies).list_currencies(query),
                 kind=wanted,
                 cursor=cursor,
                 size=PAGE,
@@ -487,7 +497,7 @@ class Markets(_Namespace):
                 self._core,
                 account,
                 "markets.list",
-                lambda adapter, query: adapter.list_markets(query),  # type: ignore[attr-defined]
+                lambda opened, query: opened.able(ListsMarkets).list_markets(query),
                 cursor=cursor,
                 size=PAGE,
                 seconds=deadline,
@@ -501,7 +511,7 @@ class Markets(_Namespace):
                 self._core,
                 account,
                 "markets.ticker",
-                lambda adapter: adapter.get_ticker(market),  # type: ignore[attr-defined]
+                lambda opened: opened.able(ReadsTickers).get_ticker(market),
                 seconds=deadline,
             )
         )
@@ -515,7 +525,7 @@ class Markets(_Namespace):
                 self._core,
                 account,
                 "markets.book",
-                lambda adapter: adapter.get_book(market, depth),  # type: ignore[attr-defined]
+                lambda opened: opened.able(ReadsBooks).get_book(market, depth),
                 seconds=deadline,
             )
         )
@@ -527,7 +537,7 @@ class Markets(_Namespace):
                 self._core,
                 account,
                 "markets.trades",
-                lambda adapter, query: adapter.list_public_trades(market),  # type: ignore[attr-defined]
+                lambda opened, query: opened.able(ListsPublicTrades).list_public_trades(market),
                 cursor=cursor,
                 size=PAGE,
                 seconds=deadline,
@@ -583,7 +593,7 @@ class Keys(_Namespace):
                 self._core,
                 account,
                 "keys.verify",
-                lambda adapter: adapter.verify_key(),  # type: ignore[attr-defined]
+                lambda opened: opened.able(VerifiesKeys).verify_key(),
                 seconds=deadline,
             )
         )
@@ -595,7 +605,7 @@ class Keys(_Namespace):
                 self._core,
                 account,
                 "keys.issue",
-                lambda adapter: adapter.issue_key(),  # type: ignore[attr-defined]
+                lambda opened: opened.able(IssuesKeys).issue_key(),
                 seconds=deadline,
             )
         )

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.contracts.cards import NewCard
-from gateway.contracts.lists import Query
+from gateway.contracts import (
+    CreatesCards,
+    GivesOneTimeCodes,
+    ListsCards,
+    ListsCardTransactions,
+    NewCard,
+    Query,
+    ReadsCards,
+)
 from gateway.core import Core
 from gateway.engine.effects import Flow, transact
 from gateway.engine.perform import Begun, Performance, perform
@@ -50,7 +57,7 @@ def create(core: Core, request: CardRequest, *, account: str | None, seconds: fl
             reference=request.reference,
             account=chosen,
             request=asked,
-            prepare=lambda: chosen.adapter.create_card(new),
+            prepare=lambda: chosen.able(CreatesCards).create_card(new),
             on_done=keep,
         )
         issued = yield from once(core, write, core.deadline(seconds, chosen))
@@ -74,7 +81,7 @@ def page(
     number = yield from customer_at(opened, customer)
     run = Performance(opened, "cards.list", core.deadline(seconds, opened))
     found: Page[Card] = yield from perform(
-        run, Begun(opened.adapter.list_cards(Query(cursor=cursor, size=size, customer=number)))
+        run, Begun(opened.able(ListsCards).list_cards(Query(cursor=cursor, size=size, customer=number)))
     )
     return Page[Card](
         items=tuple(card.model_copy(update={"customer": customer}) for card in found.items), next=found.next
@@ -88,7 +95,7 @@ def reveal(core: Core, account: str, *, customer: str, card: str, seconds: float
     number = yield from customer_at(opened, customer)
     assert number is not None
     run = Performance(opened, "cards.get", core.deadline(seconds, opened))
-    found: Card = yield from perform(run, Begun(opened.adapter.get_card(number, card)))
+    found: Card = yield from perform(run, Begun(opened.able(ReadsCards).get_card(number, card)))
     return found.model_copy(update={"customer": customer})
 
 
@@ -102,7 +109,7 @@ def transactions_page(
     run = Performance(opened, "cards.transactions", core.deadline(seconds, opened))
     query = Query(cursor=cursor, size=size, customer=number)
     found: Page[CardTransaction] = yield from perform(
-        run, Begun(opened.adapter.list_card_transactions(number, card, query))
+        run, Begun(opened.able(ListsCardTransactions).list_card_transactions(number, card, query))
     )
     return found
 
@@ -113,5 +120,5 @@ def one_time_code(core: Core, account: str, *, customer: str, card: str, seconds
     number = yield from customer_at(opened, customer)
     assert number is not None
     run = Performance(opened, "cards.one-time-code", core.deadline(seconds, opened))
-    found: OneTimeCode = yield from perform(run, Begun(opened.adapter.get_one_time_code(number, card)))
+    found: OneTimeCode = yield from perform(run, Begun(opened.able(GivesOneTimeCodes).get_one_time_code(number, card)))
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gateway.contracts import CreatesCustomers, ReadsCustomers
 from gateway.core import Core
 from gateway.engine.effects import Flow, transact
 from gateway.engine.perform import Begun, Performance, perform
@@ -33,7 +34,7 @@ def create(core: Core, request: CustomerRequest, *, account: str | None, seconds
             scope=chosen.name,
             account=chosen,
             request=asked,
-            prepare=lambda: chosen.adapter.create_customer(request),
+            prepare=lambda: chosen.able(CreatesCustomers).create_customer(request),
             on_done=lambda connection, result: _keep(core, connection, chosen, request.reference, result),
         )
         yield from once(core, write, core.deadline(seconds, chosen))
@@ -62,7 +63,7 @@ def get(core: Core, reference: str, *, account: str, refresh: bool, seconds: flo
 def _read(core: Core, account: OpenAccount, provider_id: str, seconds: float | None) -> Flow[ProviderCustomer]:
     account.require("customers.get")
     run = Performance(account, "customers.get", core.deadline(seconds, account))
-    seen: ProviderCustomer = yield from perform(run, Begun(account.adapter.get_customer(provider_id)))
+    seen: ProviderCustomer = yield from perform(run, Begun(account.able(ReadsCustomers).get_customer(provider_id)))
     return seen
 
 

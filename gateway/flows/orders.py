@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.accounts import OpenAccount
 from gateway.config import Route
-from gateway.contracts.lists import Query
-from gateway.contracts.orders import NewOrder
+from gateway.contracts import CreatesOrders, ListsOrders, NewOrder, Query, ReadsOrders
 from gateway.core import Core, log
 from gateway.engine.effects import Flow, transact
 from gateway.engine.perform import Begun, Performance, perform
@@ -195,7 +194,7 @@ def _attempt(
         scope=str(number),
         account=account,
         request=_asked(request),
-        prepare=lambda: account.adapter.create_order(new),
+        prepare=lambda: account.able(CreatesOrders).create_order(new),
         on_intent=on_intent,
         on_done=lambda connection, result: _take_over(core, connection, request.reference, number, result),
         on_rejected=lambda connection, error: save(connection, OrderStatus.FAILED, error),
@@ -305,7 +304,7 @@ def fetch(core: Core, account: str, provider_id: str, *, seconds: float | None) 
     opened = core.account(account)
     opened.require("orders.get")
     run = Performance(opened, "orders.get", core.deadline(seconds, opened))
-    seen: ProviderOrder = yield from perform(run, Begun(opened.adapter.get_order(provider_id)))
+    seen: ProviderOrder = yield from perform(run, Begun(opened.able(ReadsOrders).get_order(provider_id)))
     return (yield from _named(account, seen))
 
 
@@ -318,7 +317,7 @@ def fetch_page(
     provider_customer = yield from customer_at(opened, customer)
     run = Performance(opened, "orders.list", core.deadline(seconds, opened))
     query = Query(cursor=cursor, size=size, customer=provider_customer)
-    found: Page[ProviderOrder] = yield from perform(run, Begun(opened.adapter.list_orders(query)))
+    found: Page[ProviderOrder] = yield from perform(run, Begun(opened.able(ListsOrders).list_orders(query)))
     items = []
     for item in found.items:
         items.append((yield from _named(account, item)))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from gateway.contracts.adapter import Adapter
-from gateway.contracts.lists import Query
+from gateway.accounts import OpenAccount
+from gateway.contracts import ListsWallets, Query
 from gateway.core import Core
 from gateway.engine.effects import Flow
 from gateway.engine.perform import Begun, Performance, perform
@@ -25,7 +25,7 @@ def read(
     core: Core,
     account: str,
     operation: str,
-    make: Callable[[Adapter[Any]], Operation[T]],
+    make: Callable[[OpenAccount], Operation[T]],
     *,
     variant: str = "",
     seconds: float | None,
@@ -34,14 +34,14 @@ def read(
     opened = core.account(account)
     opened.require(operation, variant)
     run = Performance(opened, operation, core.deadline(seconds, opened))
-    return (yield from perform(run, Begun(make(opened.adapter))))
+    return (yield from perform(run, Begun(make(opened))))
 
 
 def page(
     core: Core,
     account: str,
     operation: str,
-    make: Callable[[Adapter[Any], Query], Operation[Page[T]]],
+    make: Callable[[OpenAccount, Query], Operation[Page[T]]],
     *,
     kind: str = "",
     cursor: str | None,
@@ -51,7 +51,7 @@ def page(
     """One page of a provider's list."""
     query = Query(cursor=cursor, size=size, kind=kind)
     return (
-        yield from read(core, account, operation, lambda adapter: make(adapter, query), variant=kind, seconds=seconds)
+        yield from read(core, account, operation, lambda opened: make(opened, query), variant=kind, seconds=seconds)
     )
 
 
@@ -70,7 +70,7 @@ def wallets(
     opened.require("wallets.list", kind)
     query = Query(cursor=cursor, size=size, kind=kind, customer=(yield from customer_at(opened, customer)))
     run = Performance(opened, "wallets.list", core.deadline(seconds, opened))
-    found: Page[Wallet] = yield from perform(run, Begun(opened.adapter.list_wallets(query)))
+    found: Page[Wallet] = yield from perform(run, Begun(opened.able(ListsWallets).list_wallets(query)))
     named = (wallet.model_copy(update={"account": account, "customer": customer}) for wallet in found.items)
     return Page[Wallet](items=tuple(named), next=found.next)
 

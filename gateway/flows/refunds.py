@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.contracts.refunds import NewRefund
+from gateway.contracts import CreatesRefunds, NewRefund, ReadsRefunds
 from gateway.core import Core
 from gateway.engine.effects import Flow, transact
 from gateway.engine.perform import Begun, Performance, perform
@@ -68,7 +68,7 @@ def create(core: Core, request: RefundRequest, *, seconds: float | None) -> Flow
         reference=request.reference,
         account=account,
         request=asked,
-        prepare=lambda: account.adapter.create_refund(new),
+        prepare=lambda: account.able(CreatesRefunds).create_refund(new),
         on_intent=on_intent,
         on_done=lambda connection, result: save(connection, result.status, result),
         on_rejected=lambda connection, error: save(connection, RefundStatus.FAILED),
@@ -97,7 +97,7 @@ def get(core: Core, reference: str, *, refresh: bool, seconds: float | None) -> 
         return found
     account.require("refunds.get")
     run = Performance(account, "refunds.get", core.deadline(seconds, account))
-    seen: ProviderRefund = yield from perform(run, Begun(account.adapter.get_refund(number)))
+    seen: ProviderRefund = yield from perform(run, Begun(account.able(ReadsRefunds).get_refund(number)))
     # What a provider shows before it confirms says nothing about a refund whose own outcome is unknown.
     status = found.status if not seen.status.is_final and found.status is RefundStatus.UNCONFIRMED else seen.status
     yield from transact(lambda c: store.save_refund(c, reference, status=status, result=seen, now=core.now()))

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from gateway.contracts.lists import Query
-from gateway.contracts.trades import NewTrade
+from gateway.contracts import (
+    CancelsTrades,
+    CreatesTrades,
+    ListsOpenTrades,
+    ListsTradeHistory,
+    NewTrade,
+    Query,
+    ReadsTrades,
+)
 from gateway.core import Core
 from gateway.engine.effects import Flow, transact
 from gateway.engine.perform import Begun, Performance, perform
@@ -48,7 +55,7 @@ def create(core: Core, request: TradeRequest, *, account: str | None, seconds: f
             reference=request.reference,
             account=chosen,
             request=asked,
-            prepare=lambda: chosen.adapter.create_trade(new),
+            prepare=lambda: chosen.able(CreatesTrades).create_trade(new),
             on_intent=on_intent,
             on_done=lambda connection, result: store.save_trade(connection, request.reference, result, now=core.now()),
             on_rejected=lambda connection, error: store.delete_trade(connection, request.reference),
@@ -83,7 +90,7 @@ def cancel(core: Core, reference: str, *, seconds: float | None) -> Flow[Trade]:
     account = core.account(found.account)
     account.require("trades.cancel")
     run = Performance(account, "trades.cancel", core.deadline(seconds, account))
-    seen: Trade = yield from perform(run, Begun(account.adapter.cancel_trade(found.provider_id)))
+    seen: Trade = yield from perform(run, Begun(account.able(CancelsTrades).cancel_trade(found.provider_id)))
     return (yield from _keep(core, reference, found, seen))
 
 
@@ -92,7 +99,7 @@ def fetch(core: Core, account: str, provider_id: str, *, seconds: float | None) 
     opened = core.account(account)
     opened.require("trades.get")
     run = Performance(opened, "trades.get", core.deadline(seconds, opened))
-    seen: Trade = yield from perform(run, Begun(opened.adapter.get_trade(provider_id)))
+    seen: Trade = yield from perform(run, Begun(opened.able(ReadsTrades).get_trade(provider_id)))
     return _at(opened, seen)
 
 
@@ -110,8 +117,10 @@ def page(
     opened.require(which)
     run = Performance(opened, which, core.deadline(seconds, opened))
     query = Query(cursor=cursor, size=size)
-    adapter = opened.adapter
-    operation = adapter.list_open_trades(query) if which == "trades.open" else adapter.list_trade_history(query)
+    if which == "trades.open":
+        operation = opened.able(ListsOpenTrades).list_open_trades(query)
+    else:
+        operation = opened.able(ListsTradeHistory).list_trade_history(query)
     found: Page[Trade] = yield from perform(run, Begun(operation))
     return Page[Trade](items=tuple(_at(opened, trade) for trade in found.items), next=found.next)
 

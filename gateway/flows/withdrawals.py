@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gateway.accounts import OpenAccount
 from gateway.addresses import check_address
 from gateway.config import Route
-from gateway.contracts.lists import Query
-from gateway.contracts.withdrawals import NewWithdrawal
+from gateway.contracts import CreatesWithdrawals, ListsWithdrawals, NewWithdrawal, Query, ReadsWithdrawals
 from gateway.core import Core
 from gateway.engine.effects import Flow, transact
 from gateway.engine.perform import Begun, Performance, perform
@@ -80,7 +79,7 @@ def create(core: Core, request: WithdrawalRequest, *, account: str | None, secon
         reference=request.reference,
         account=chosen,
         request=asked,
-        prepare=lambda: chosen.adapter.create_withdrawal(new),
+        prepare=lambda: chosen.able(CreatesWithdrawals).create_withdrawal(new),
         on_intent=on_intent,
         on_done=lambda connection, result: save(connection, result.status, result),
         on_rejected=lambda connection, error: save(connection, WithdrawalStatus.FAILED),
@@ -175,7 +174,9 @@ def get(core: Core, reference: str, *, refresh: bool, seconds: float | None) -> 
     account.require("withdrawals.get")
     core.same_environment(account, found.environment, f"the withdrawal {reference}")
     run = Performance(account, "withdrawals.get", core.deadline(seconds, account))
-    seen: ProviderWithdrawal = yield from perform(run, Begun(account.adapter.get_withdrawal(found.provider_id)))
+    seen: ProviderWithdrawal = yield from perform(
+        run, Begun(account.able(ReadsWithdrawals).get_withdrawal(found.provider_id))
+    )
     yield from transact(
         lambda connection: store.save_withdrawal(connection, reference, status=seen.status, result=seen, now=core.now())
     )
@@ -209,6 +210,8 @@ def fetch_page(
     opened = core.account(account)
     opened.require("withdrawals.list")
     run = Performance(opened, "withdrawals.list", core.deadline(seconds, opened))
-    result: Any = yield from perform(run, Begun(opened.adapter.list_withdrawals(Query(cursor=cursor, size=size))))
+    result: Any = yield from perform(
+        run, Begun(opened.able(ListsWithdrawals).list_withdrawals(Query(cursor=cursor, size=size)))
+    )
     found: Page[ProviderWithdrawal] = result
     return found

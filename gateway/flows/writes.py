@@ -132,8 +132,8 @@ def once(core: Core, write: Write[P], deadline: Deadline) -> Flow[P | None]:
         raise
     except BaseException as interruption:
         # Interrupted or cancelled while it was under way: what had left may have been carried out.
-        error = OutcomeUnknown(f"interrupted ({type(interruption).__name__}) before the answer was recorded")
-        yield from _record_failure(core, write, entry, error, sent=run.before_write is None)
+        broken = OutcomeUnknown(f"interrupted ({type(interruption).__name__}) before the answer was recorded")
+        yield from _record_failure(core, write, entry, broken, sent=run.before_write is None)
         raise
 
     def done(connection: Connection) -> None:

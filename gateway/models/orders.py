@@ -7,7 +7,7 @@ another, all of them stay watched, and money that reaches any of them counts.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, AnyUrl, Field, computed_field
 
@@ -133,6 +133,23 @@ class OrderRequest(Input):
     metadata: dict[str, str] = Field(default_factory=dict)
     provider_options: ProviderOptions = Field(default_factory=dict)
 
+    if TYPE_CHECKING:  # what pydantic takes for these fields, which type checkers cannot read from it
+
+        def __init__(
+            self,
+            *,
+            reference: str,
+            price: Money,
+            pay_with: Asset | str | None = None,
+            customer: str | None = None,
+            settles_to: Settlement | Literal["merchant", "customer"] | None = None,
+            return_url: str | None = None,
+            cancel_url: str | None = None,
+            description: str | None = None,
+            metadata: dict[str, str] = ...,
+            provider_options: dict[str, dict[str, Any]] = ...,
+        ) -> None: ...
+
 
 class PaymentInstructions(Result):
     """What to show the payer; only what the provider gave is filled in.
@@ -217,11 +234,13 @@ class Order(Result):
         leading = self.leading
         return leading.order or ProviderOrder(provider_id=leading.provider_id, status=leading.status)
 
-    @computed_field
+    @computed_field  # type: ignore[prop-decorator]
+    @property
     def status(self) -> OrderStatus:
         return self.leading.status
 
-    @computed_field
+    @computed_field  # type: ignore[prop-decorator]
+    @property
     def exceptions(self) -> frozenset[OrderException]:
         found = set(self.leading.exceptions)
         if any(OrderException.UNCONFIRMED in attempt.exceptions for attempt in self.attempts):
@@ -230,39 +249,48 @@ class Order(Result):
             found.add(OrderException.OVER)
         return frozenset(found)
 
-    @computed_field
+    @computed_field  # type: ignore[prop-decorator]
+    @property
     def account(self) -> str:
         return self.leading.account
 
-    @computed_field
+    @computed_field  # type: ignore[prop-decorator]
+    @property
     def provider(self) -> str:
         return self.leading.provider
 
-    @computed_field
+    @computed_field  # type: ignore[prop-decorator]
+    @property
     def provider_id(self) -> str | None:
         return self.leading.provider_id
 
-    @computed_field
+    @computed_field  # type: ignore[prop-decorator]
+    @property
     def pay(self) -> PaymentInstructions:
         return self._shown.pay
 
-    @computed_field
+    @computed_field  # type: ignore[prop-decorator]
+    @property
     def expires_at(self) -> Instant | None:
         return self._shown.expires_at
 
-    @computed_field
+    @computed_field  # type: ignore[prop-decorator]
+    @property
     def received(self) -> Money | None:
         return self._shown.received
 
-    @computed_field
+    @computed_field  # type: ignore[prop-decorator]
+    @property
     def net(self) -> Money | None:
         return self._shown.net
 
-    @computed_field
+    @computed_field  # type: ignore[prop-decorator]
+    @property
     def fees(self) -> tuple[Fee, ...]:
         return self._shown.fees
 
-    @computed_field
+    @computed_field  # type: ignore[prop-decorator]
+    @property
     def warnings(self) -> tuple[str, ...]:
         return tuple(
             dict.fromkeys(warning for attempt in self.attempts if attempt.order for warning in attempt.order.warnings)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
@@ -57,6 +58,20 @@ class TradeRequest(Input):
     volume: Positive
     rate: Positive | None = None
     provider_options: ProviderOptions = Field(default_factory=dict)
+
+    if TYPE_CHECKING:  # what pydantic takes for these fields, which type checkers cannot read from it
+
+        def __init__(
+            self,
+            *,
+            reference: str,
+            market: str,
+            side: Side | Literal["buy", "sell"],
+            kind: TradeKind | Literal["limit", "market", "stop-limit", "quick-market", "hidden-limit"] = ...,
+            volume: Decimal | int | str,
+            rate: Decimal | int | str | None = None,
+            provider_options: dict[str, dict[str, Any]] = ...,
+        ) -> None: ...
 
     @model_validator(mode="after")
     def _rate_fits_kind(self) -> Self:
