@@ -144,7 +144,7 @@ class GatewayError(Exception):
             if isinstance(value, type) and issubclass(value, GatewayError)
         }
         kind = kinds.get(str(data.get("error")), GatewayError)
-        return kind(
+        error = kind(
             str(data.get("message", "")),
             outcome=Outcome(data["outcome"]) if data.get("outcome") else None,
             retryable=data.get("retryable"),
@@ -155,6 +155,9 @@ class GatewayError(Exception):
             provider_code=data.get("provider_code"),
             hint=data.get("hint"),
         )
+        if isinstance(error, RateLimited):
+            error.retry_after = data.get("retry_after")
+        return error
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Keyword-only arguments do not survive the default pickling of exceptions (multiprocessing needs it).
@@ -226,6 +229,9 @@ class RateLimited(GatewayError):
     def __init__(self, message: str, *, retry_after: float | None = None, **context: Any) -> None:
         super().__init__(message, **context)
         self.retry_after = retry_after
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**super().to_dict(), "retry_after": self.retry_after}
 
 
 class ProviderUnavailable(GatewayError):

@@ -40,7 +40,7 @@ def exact(value: Decimal | int | str) -> Decimal:
         raise InvalidRequest(f"an amount is a finite number, not {number}")
     _, digits, exponent = number.as_tuple()
     assert isinstance(exponent, int)
-    if len(digits) + abs(exponent) > _MOST_DIGITS:
+    if (len(digits) + exponent if exponent >= 0 else max(len(digits), 1 - exponent)) > _MOST_DIGITS:
         raise InvalidRequest("the amount has too many digits")
     return number
 

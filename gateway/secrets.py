@@ -8,9 +8,11 @@ log, an error or the store.
 from __future__ import annotations
 
 import hmac
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
+from urllib.parse import quote, quote_plus
 
 from pydantic import GetCoreSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -25,6 +27,8 @@ _TELLING = frozenset(
     "logintoken otp pan passwd password privatekey secret secretkey signature token xauthsign".split()
 )
 _DIGITS_OF_A_CARD = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)")
+# Shorter numbers in JSON are times in milliseconds far more often than cards.
+_SHORTEST_CARD_AS_NUMBER = 10**14
 
 
 def is_telling(name: str) -> bool:
@@ -125,6 +129,16 @@ class Raw(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._data)
 
+    def __copy__(self) -> Raw:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Raw:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A pickle is a copy on a disk or in a queue.
+        return (Raw, (self.redacted(),))
+
     def redacted(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = Redactor().data(self._data)
         return cleaned
@@ -158,9 +172,10 @@ class Redactor:
         """Know further secrets from now on. Texts under four characters are left out: hiding them would hide
         everything.
         """
-        found = {secret.reveal() for secret in secrets} | set(self._secrets)
+        texts = [secret.reveal() for secret in secrets]
+        found = {written for text in texts if len(text) >= 4 for written in _written(text)} | set(self._secrets)
         # Longest first, so that a secret that contains another is hidden whole.
-        self._secrets = tuple(sorted((text for text in found if len(text) >= 4), key=len, reverse=True))
+        self._secrets = tuple(sorted(found, key=len, reverse=True))
 
     def text(self, text: str) -> str:
         for secret in self._secrets:
@@ -180,10 +195,20 @@ class Redactor:
             return [self.data(value) for value in data]
         if isinstance(data, Secret):
             return HIDDEN
+        if isinstance(data, int) and data >= _SHORTEST_CARD_AS_NUMBER:
+            return HIDDEN if self.text(str(data)) == HIDDEN else data
         return self.text(data) if isinstance(data, str) else data
 
     def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
         return {name: HIDDEN if is_telling(name) else self.text(value) for name, value in headers.items()}
+
+
+def _written(text: str) -> set[str]:
+    """A secret as it stands in texts, in JSON and in addresses."""
+    written = {text, quote(text), quote(text, safe=""), quote_plus(text)}
+    for as_json in (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]):
+        written |= {as_json, as_json.replace("/", "\\/")}
+    return written
 
 
 def _is_card(text: str) -> bool:
