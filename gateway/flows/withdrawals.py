@@ -210,8 +210,5 @@ def fetch_page(
     opened = core.account(account)
     opened.require("withdrawals.list")
     run = Performance(opened, "withdrawals.list", core.deadline(seconds, opened))
-    result: Any = yield from perform(
-        run, Begun(opened.able(ListsWithdrawals).list_withdrawals(Query(cursor=cursor, size=size)))
-    )
-    found: Page[ProviderWithdrawal] = result
-    return found
+    operation = opened.able(ListsWithdrawals).list_withdrawals(Query(cursor=cursor, size=size))
+    return (yield from perform(run, Begun(operation)))
