@@ -85,8 +85,8 @@ class Core:
         if self._database is None:
             with self._lock:
                 if self._database is None:
-                    from gateway.flows.settling import recover
                     from gateway.store.database import Database
+                    from gateway.store.outcomes import recover
 
                     database = Database.open(self.settings.store)
                     lost = database.transaction(lambda connection: recover(connection, self.clock.now()))

@@ -29,9 +29,9 @@ from gateway.errors import (
     StoreError,
 )
 from gateway.exchange import Operation
-from gateway.flows.settling import mark_unknown
 from gateway.store import journal
 from gateway.store.journal import JournalEntry, JournalState
+from gateway.store.outcomes import mark_unknown
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -10,6 +10,7 @@ tables.py       the tables; migrations/ makes and changes them
 pages.py        lists, newest first, with a cursor
 snapshots.py    models to JSON and back
 journal.py      every write: intended, sent, done, rejected or unknown
+outcomes.py     what the end of a write, or the doubt about it, means for the rows below
 orders.py  withdrawals.py  refunds.py  customers.py  cards.py  trades.py
 freezes.py      accounts whose payouts are stopped
 numbers.py      request numbers that only grow
