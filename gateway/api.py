@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from gateway import flows
 from gateway.capabilities import Capabilities, Support
-from gateway.config import load_settings
 from gateway.contracts import (
     IssuesKeys,
     ListsCurrencies,
@@ -28,7 +27,6 @@ from gateway.contracts import (
     ReadsTickers,
     VerifiesKeys,
 )
-from gateway.core import Core
 from gateway.engine.effects import Flow
 from gateway.errors import GatewayError
 from gateway.exchange import Response
@@ -44,11 +42,12 @@ from gateway.models.transactions import Currency, CurrencyKind, Transaction
 from gateway.models.wallets import Wallet, WalletKind
 from gateway.models.withdrawals import ProviderWithdrawal, Withdrawal, WithdrawalRequest, WithdrawalStatus
 from gateway.observation import Record
-from gateway.plugins import Plugins, load_plugins
 
 if TYPE_CHECKING:
+    from gateway.core import Core
     from gateway.engine.clock import Clock
     from gateway.engine.drivers import SyncDriver
+    from gateway.plugins import Plugins
     from gateway.store.journal import JournalEntry, JournalState
 
 __all__ = ["AccountHandle", "Gateway"]
@@ -80,6 +79,11 @@ class Gateway:
         plugins: Plugins | None = None,
         file: str | os.PathLike[str] | None = None,
     ) -> None:
+        # Imported here, so that a program which only imports the library does not pay for what it may never open.
+        from gateway.config import load_settings
+        from gateway.core import Core
+        from gateway.plugins import load_plugins
+
         settings = load_settings(
             file,
             accounts=accounts,
@@ -89,7 +93,7 @@ class Gateway:
             callback_key=callback_key,
             trusted_proxies=trusted_proxies,
         )
-        self._core = Core(settings, plugins or load_plugins(), clock=clock, uniform=uniform)
+        self._core: Core = Core(settings, plugins or load_plugins(), clock=clock, uniform=uniform)
         self._sleep = sleep
         self._closed = False
         self.orders = Orders(self)

@@ -53,7 +53,7 @@ class Environment(StrEnum):
 class Input(BaseModel):
     """A request by the merchant: unknown fields are refused, and what is wrong with it is an InvalidRequest."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
     if not TYPE_CHECKING:  # type checkers keep the signature that pydantic makes from the fields
 
@@ -67,7 +67,7 @@ class Input(BaseModel):
 class Result(BaseModel):
     """Something read. `raw` is the provider's answer whole; its secrets are hidden in `repr`, JSON and the store."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, defer_build=True)
 
 
 def what_is_wrong(error: ValidationError) -> str:
