@@ -6,7 +6,7 @@ import io
 
 import segno
 
-from gateway.cli.output import Output
+from gateway.cli.output import Output, complain
 from gateway.models.orders import PaymentInstructions
 
 __all__ = ["show_qr"]
@@ -18,6 +18,10 @@ def show_qr(output: Output, pay: PaymentInstructions) -> None:
     if text is None or not output.on_terminal:
         return
     drawn = io.StringIO()
-    segno.make_qr(text).terminal(drawn, compact=True)
+    try:
+        segno.make_qr(text).terminal(drawn, compact=True)
+    except segno.DataOverflowError:
+        complain("this is too long for a QR code", kind="warning")
+        return
     # Its blocks are the light modules; the colours keep them light on a light terminal too.
     output.text(drawn.getvalue().rstrip("\n"), style="#ffffff on #000000")

@@ -36,7 +36,6 @@ ConfigFile = Annotated[
         "--config",
         metavar="FILE",
         help="The configuration [default: GATEWAY_CONFIG, else gateway.toml].",
-        dir_okay=True,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
