@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel
 
 from gateway.capabilities import Capabilities, Capability
-from gateway.contracts.adapter import Account, Adapter, Provider
+from gateway.contracts.adapter import Account, Adapter, LoginAuth, Provider
 from gateway.contracts.settings import AccountSettings
 from gateway.engine.clock import Clock
 from gateway.engine.rates import RateWindow
@@ -64,6 +64,8 @@ class OpenAccount:
         self._uniform = uniform
         self.redactor = Redactor(secrets_in(settings))
         self.adapter: Adapter[Any] = provider.adapter(Account(name, settings.environment, settings, clock.now))
+        # Asked for at every request, and runtime checks of a Protocol are slow.
+        self.login: LoginAuth | None = self.adapter.auth if isinstance(self.adapter.auth, LoginAuth) else None
         self.window = rate_window or RateWindow(provider.rate_limit)
         self.capabilities: Capabilities = self.adapter.capabilities() or provider.capabilities
         self.learn_secrets()

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,24 +54,23 @@ class Connection:
     ca_file: str | None = None
 
     def options(self) -> dict[str, Any]:
-        # trust_env off: a .netrc would replace our Authorization header, and proxies are a setting of the account.
+        # trust_env off: which proxy is used is a setting of the account, not of whoever started the process.
         verify: ssl.SSLContext | bool = ssl.create_default_context(cafile=self.ca_file) if self.ca_file else True
         return {
             "verify": verify,
-            "proxy": self.proxy,
+            "proxy": httpx.Proxy(self.proxy) if self.proxy else None,
             "trust_env": False,
-            "follow_redirects": False,
-            "headers": _HEADERS,
             "limits": httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=15.0),
         }
 
-    def build(self, client: httpx.Client | httpx.AsyncClient, request: Request, timeout: float) -> httpx.Request:
-        return client.build_request(
+    def build(self, request: Request, timeout: float, trace: Callable[[str, Mapping[str, Any]], Any]) -> httpx.Request:
+        phases = {"connect": min(timeout, _CONNECT_SECONDS), "read": timeout, "write": timeout, "pool": timeout}
+        return httpx.Request(
             request.method,
             self.base_url + request.target(),
-            headers=dict(request.headers),
+            headers={**_HEADERS, **request.headers},
             content=request.body,
-            timeout=httpx.Timeout(timeout, connect=min(timeout, _CONNECT_SECONDS)),
+            extensions={"timeout": phases, "trace": trace},
         )
 
 
@@ -123,26 +122,28 @@ def _too_large() -> TransportFailure:
 
 
 class SyncTransport:
-    """Safe for threads. `send` raises TransportFailure."""
+    """Safe for threads. `send` raises TransportFailure.
+
+    The library's transport is used without its client: cookies, redirects, `.netrc` and default encodings are
+    things that must not happen here.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._client = httpx.Client(**connection.options())
+        self._transport: httpx.BaseTransport = httpx.HTTPTransport(**connection.options())
 
     def send(self, request: Request, timeout: float) -> Response:
         trace = _Trace()
         end = time.monotonic() + timeout
         try:
-            prepared = self._connection.build(self._client, request, timeout)
-            prepared.extensions["trace"] = trace
-            answer = self._client.send(prepared, stream=True)
+            answer = self._transport.handle_request(self._connection.build(request, timeout, trace))
+            content = bytearray()
             try:
-                content = bytearray()
                 for chunk in answer.iter_bytes():
                     content += chunk
                     if len(content) > LARGEST_ANSWER:
                         raise _too_large()
-                    # httpx bounds each read; a body that trickles would outlive any deadline.
+                    # Each read is bounded by itself; a body that trickles would outlive any deadline.
                     if time.monotonic() > end:
                         raise TransportFailure("no complete answer in time", sent=True)
             finally:
@@ -152,34 +153,30 @@ class SyncTransport:
             raise _failure(error, trace.sent) from error
 
     def close(self) -> None:
-        self._client.close()
+        self._transport.close()
 
 
 class AsyncTransport:
-    """For one event loop. `send` raises TransportFailure."""
+    """As SyncTransport, for one event loop."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._client = httpx.AsyncClient(**connection.options())
+        self._transport: httpx.AsyncBaseTransport = httpx.AsyncHTTPTransport(**connection.options())
 
     async def send(self, request: Request, timeout: float) -> Response:
         trace = _Trace()
         try:
             async with asyncio.timeout(timeout):
-                return await self._exchange(request, timeout, trace.in_async)
+                return await self._exchange(self._connection.build(request, timeout, trace.in_async))
         except TimeoutError as error:
             raise TransportFailure("no complete answer in time", sent=trace.sent) from error
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             raise _failure(error, trace.sent) from error
 
-    async def _exchange(
-        self, request: Request, timeout: float, trace: Callable[[str, Mapping[str, Any]], Awaitable[None]]
-    ) -> Response:
-        prepared = self._connection.build(self._client, request, timeout)
-        prepared.extensions["trace"] = trace
-        answer = await self._client.send(prepared, stream=True)
+    async def _exchange(self, prepared: httpx.Request) -> Response:
+        answer = await self._transport.handle_async_request(prepared)
+        content = bytearray()
         try:
-            content = bytearray()
             async for chunk in answer.aiter_bytes():
                 content += chunk
                 if len(content) > LARGEST_ANSWER:
@@ -189,4 +186,4 @@ class AsyncTransport:
         return _response(answer.status_code, answer.headers, bytes(content))
 
     async def close(self) -> None:
-        await self._client.aclose()
+        await self._transport.aclose()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from gateway.contracts.adapter import LoginAuth
 from gateway.engine.clock import Deadline
 from gateway.engine.effects import Enter, Flow, Leave, Pause, Send, transact
 from gateway.engine.http import TransportFailure
@@ -119,8 +118,8 @@ def _exchange(run: Performance, request: Request) -> Flow[Any]:
             return verdict.value
         if isinstance(verdict.error, AuthenticationFailed) and request.signed and not renewed:
             # A 401 means that nothing was done, so a write too may be repeated, once, with a renewed key.
-            if isinstance(account.adapter.auth, LoginAuth):
-                account.adapter.auth.refused(signed)
+            if account.login is not None:
+                account.login.refused(signed)
                 renewed = True
                 continue
             raise verdict.error
@@ -138,8 +137,8 @@ def _exchange(run: Performance, request: Request) -> Flow[Any]:
 
 def _login(run: Performance) -> Flow[None]:
     """Obtain a key where one is due; a hundred calls at once make one login."""
-    auth = run.account.adapter.auth
-    if not isinstance(auth, LoginAuth) or not auth.login_due():
+    auth = run.account.login
+    if auth is None or not auth.login_due():
         return
     lane = f"login {run.account.name}"
     yield Enter(lane, run.deadline.remaining())

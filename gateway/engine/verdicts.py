@@ -85,6 +85,8 @@ def judge_answer(
 ) -> Verdict:
     """An answer came. `failure` is what the adapter recognised in it as the provider's own error."""
     status = response.status
+    if response.is_success and failure is None:
+        return _parsed(request, response, redactor)
     said = redactor.text(failure.message)[:300] if failure else shown(request, response, redactor)
     code = failure.code if failure else None
     if status == 429 or (failure is not None and failure.kind is RateLimited):
@@ -105,8 +107,6 @@ def judge_answer(
             f"unavailable (HTTP 503: {said}); nothing was done", outcome=Outcome.REJECTED, provider_code=code
         )
         return Verdict(error=error, again=True, after=_retry_after(response, now))
-    if response.is_success and failure is None:
-        return _parsed(request, response, redactor)
     # A server error may come after the work was done, whatever its body says.
     if status < 500 and (failure is not None or status in _REFUSALS):
         kind = failure.kind if failure else _REFUSALS[status]
