@@ -15,9 +15,9 @@ from rich.text import Text
 from gateway.cli.demo.script import Step
 from gateway.cli.output import Output, shown
 
-__all__ = ["PlainLines", "Screen", "Silence", "Terminal"]
+__all__ = ["PlainLines", "Screen", "Silence", "Terminal", "screen_for"]
 
-_WIDEST_WHAT, _WIDEST_WHERE = 30, 17
+_WIDEST_WHAT, _WIDEST_WHERE = 27, 17
 
 
 class Screen(Protocol):
@@ -84,11 +84,15 @@ class PlainLines(Silence):
 
 
 class Terminal(Silence):
-    """A table that grows line by line; its last line is live while its step is under way."""
+    """A table that grows line by line; its last line is live while its step is under way.
+
+    Every line is a table of its own with the same widths, so that lines can scroll away on a small terminal.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live = Live(console=console, refresh_per_second=12, transient=True)
+        self._roomy = console.width >= 110
 
     def __enter__(self) -> Self:
         self._console.print(self._table(header=True))
@@ -104,50 +108,55 @@ class Terminal(Silence):
         self._console.print(Text(text))
 
     def began(self, step: Step) -> None:
-        self._live.update(
-            self._row(Spinner("dots"), step, Text(shown(step.expected), style="dim"), Text("")), refresh=True
-        )
+        hope = Text(shown(step.expected), style="dim", no_wrap=True, overflow="ellipsis")
+        self._live.update(self._row(Spinner("dots"), step, hope, Text()), refresh=True)
 
     def ended(self, step: Step) -> None:
         mark = Text("✓", style="green") if step.ok else Text("✗", style="bold red")
-        self._live.update(Text(""))
-        self._console.print(
-            self._row(mark, step, Text(shown(step.got), style="" if step.ok else "red"), Text(f"{step.seconds:.2f} s"))
-        )
+        seconds = Text(f"{step.seconds:.2f} s", style="dim")
+        self._live.update(Text())
+        self._console.print(self._row(mark, step, Text(shown(step.got), style="" if step.ok else "red"), seconds))
         if not step.ok:
             self._console.print(Text(f"  expected: {shown(step.expected)}", style="red"))
 
     def show_payment(self, uri: str, caption: str) -> None:
-        # Light on dark whatever the terminal's colours are; scanners want it that way round.
-        self._console.print(Text(_qr(uri), style="bright_white on black"))
+        # Its blocks are the light modules; the colours keep them light on a light terminal too.
+        self._console.print(Text(_qr(uri), style="#ffffff on #000000"))
         self._console.print(Text(f"{caption}: {shown(uri)}", style="dim", overflow="fold"))
 
     def _row(self, mark: Spinner | Text, step: Step, what_happened: Text, seconds: Text) -> Table:
         table = self._table()
-        table.add_row(mark, Text(step.name), Text(_where(step), style="cyan"), what_happened, seconds)
+        where = _where(step) if self._roomy else step.account or step.provider or ""
+        table.add_row(mark, Text(step.name), Text(where, style="cyan"), what_happened, seconds)
         return table
 
     def _table(self, *, header: bool = False) -> Table:
-        """Every line is a table of its own with the same widths, so that it can scroll away on a small terminal."""
         table = Table(box=None, show_header=header, expand=True, padding=(0, 1, 0, 0))
         table.add_column("", width=1)
         table.add_column("step", width=_WIDEST_WHAT)
-        table.add_column("account", width=_WIDEST_WHERE)
+        table.add_column("account", width=_WIDEST_WHERE if self._roomy else 8)
         table.add_column("what happened", ratio=1, overflow="fold")
-        table.add_column("time", width=7, justify="right")
+        table.add_column("time", width=6, justify="right")
         return table
+
+
+def screen_for(output: Output) -> Screen:
+    """Where a story is shown when its result goes there."""
+    if output.as_json:
+        return Silence()
+    return Terminal(Console(highlight=False)) if output.on_terminal else PlainLines(output)
 
 
 def _where(step: Step) -> str:
     if step.account is None:
-        return ""
+        return step.provider or ""
     return f"{step.account} ({step.provider})" if step.provider else step.account
 
 
 def _qr(uri: str) -> str:
-    """Two rows of the code in one row of characters. Raises segno's DataOverflowError for what fits in no QR code."""
+    """Two rows of the code in one row of characters."""
     import segno
 
     drawn = io.StringIO()
-    segno.make(uri, error="l", micro=False).terminal(out=drawn, border=2, compact=True)
+    segno.make_qr(uri, error="l").terminal(out=drawn, border=2, compact=True)
     return drawn.getvalue().rstrip("\n")
