@@ -78,6 +78,7 @@ class TestLists:
         unpaid, paid = aurpay.usdt(), aurpay.usdt()
         aurpay.sandbox.pay(paid["order_id"], Payment.OVER)
         data(aurpay.withdraw(invoice("0.001")))
+        assert len(data(aurpay.get("/api/v2/tx"))["data"]) == 2
         decoded(aurpay.post(f"/api/v2/order/refund/{paid['order_id']}"))
         page = data(aurpay.get("/api/v2/tx?page=1&size=10"))
         assert [page[name] for name in ("page", "size", "total", "max_page")] == [1, 10, 3, 1]
