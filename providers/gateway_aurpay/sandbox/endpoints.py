@@ -105,7 +105,7 @@ class Endpoints:
         }
 
     def transactions(self, call: Call) -> Any:
-        """7: what has moved money, newest first. Types, and that statuses are those of orders, are not documented."""
+        """7: what has moved money; payouts, then orders, newest first. Order, types and statuses are not documented."""
         rows = [_payout_row(payout.id, payout.coin, text(payout.amount)) for payout in reversed(self._books.payouts)]
         for order in self._books.orders():
             if order.coin is None or not order.obtained:
