@@ -639,9 +639,13 @@ class Journal(_Namespace):
         reason: str,
         by: str | None = None,
         operation: str | None = None,
+        scope: str | None = None,
         provider_id: str | None = None,
     ) -> JournalEntry:
         """Record what a person found out at the provider about an unknown write. Sends nothing.
+
+        Where several entries of the reference are unknown, `operation` and `scope` say which: the scope is the number
+        of an order's attempt, or the account of a customer.
 
         `failed` says that nothing was done: the reference ends as refused. `done` needs the provider's number
         wherever the thing is followed further (orders, trades, customers, cards).
@@ -654,6 +658,7 @@ class Journal(_Namespace):
                 reason=reason,
                 by=by or _who(),
                 operation=operation,
+                scope=scope,
                 provider_id=provider_id,
             )
         )

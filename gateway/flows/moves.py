@@ -37,7 +37,7 @@ def follow(attempt: Attempt, seen: ProviderOrder, tolerance: Decimal = Decimal(0
     known = attempt.exceptions - {OrderException.UNCONFIRMED}  # it was seen at the provider, so it is there
     if not attempt.status.may_become(status):
         refused = f"the provider shows {status}, which cannot follow {attempt.status}; kept as {attempt.status}"
-        kept = snapshot.model_copy(update={"warnings": (*snapshot.warnings, refused)})
+        kept = snapshot.model_copy(update={"warnings": tuple(dict.fromkeys((*snapshot.warnings, refused)))})
         return Move(attempt.status, known, kept, status, refused)
     if attempt.status is OrderStatus.EXPIRED and status in _MONEY_CAME:
         exceptions.add(OrderException.LATE)

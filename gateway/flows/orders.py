@@ -25,7 +25,7 @@ from gateway.models.orders import (
     ProviderOrder,
     Settlement,
 )
-from gateway.store import customers
+from gateway.store import customers, journal
 from gateway.store import orders as store
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ def create(core: Core, request: OrderRequest, *, account: str | None, seconds: f
     """Create the order, or give the one that this reference has; never a second one."""
     known = yield from transact(lambda connection: store.load_order(connection, request.reference))
     if known is not None:
+        if account is not None:
+            core.same_environment(core.account(account), known.environment, f"the order {request.reference}")
         yield from _require_same(request)
         scope = str(known.attempts[-1].number)
         if (yield from recorded(core, "orders.create", request.reference, _asked(request), scope=scope)) is not None:
@@ -160,6 +162,8 @@ def _attempt(
 
     def on_intent(connection: Connection) -> None:
         order = store.load_order(connection, request.reference)
+        if order is not None:
+            _require_latest(core, connection, order, number)
         if order is None:
             store.insert_order(
                 connection, request, environment=account.environment, settles_to=settles_to, now=core.now()
@@ -205,6 +209,31 @@ def _attempt(
     return (yield from _load(request.reference))
 
 
+def _require_latest(core: Core, connection: Connection, order: Order, number: int) -> None:
+    """Two attempts are never begun side by side: none before this one is on its way, none after it was begun."""
+    for attempt in order.attempts:
+        if attempt.number > number:
+            raise Conflict(
+                f"attempt {attempt.number} was begun meanwhile, at {attempt.account}; nothing was sent",
+                account=attempt.account,
+                operation="orders.create",
+                reference=order.reference,
+                retryable=True,
+                hint="repeat the call to get the order",
+            )
+        if attempt.number < number and journal.is_under_way(
+            connection, "orders.create", order.reference, str(attempt.number), core.now()
+        ):
+            raise Conflict(
+                f"attempt {attempt.number} is on its way to {attempt.account} just now; nothing was sent",
+                account=attempt.account,
+                operation="orders.renew",
+                reference=order.reference,
+                retryable=True,
+                hint="repeat the call when it has ended",
+            )
+
+
 def _differs(request: OrderRequest, made: ProviderOrder) -> str | None:
     """What of the provider's order is not what was asked for, in words; None when all that it shows agrees."""
     if made.price is not None and made.price != request.price:
@@ -233,7 +262,9 @@ def _take_over(core: Core, connection: Connection, reference: str, number: int, 
     assert order is not None
     attempt = next(attempt for attempt in order.attempts if attempt.number == number)
     move = follow(attempt, seen, core.account(attempt.account).settings.underpayment_tolerance)
-    if move.seen is not attempt.status:
+    told = attempt.order.warnings if attempt.order else ()
+    # A status that is refused is recorded and reported once, however often it is read.
+    if move.seen is not attempt.status and move.refused not in told:
         store.record_move(
             connection,
             reference,
@@ -243,10 +274,8 @@ def _take_over(core: Core, connection: Connection, reference: str, number: int, 
             accepted=move.refused is None,
             now=core.now(),
         )
-    if move.refused:
-        log.warning("order %s, attempt %s at %s: %s", reference, number, attempt.account, move.refused)
-    for warning in seen.warnings:
-        if attempt.order is None or warning not in attempt.order.warnings:
+    for warning in (*seen.warnings, *([move.refused] if move.refused else [])):
+        if warning not in told:
             log.warning("order %s, attempt %s at %s: %s", reference, number, attempt.account, warning)
     store.save_attempt(
         connection,
@@ -261,13 +290,16 @@ def _take_over(core: Core, connection: Connection, reference: str, number: int, 
     )
 
 
-def get(core: Core, reference: str, *, refresh: bool, seconds: float | None) -> Flow[Order]:
-    """The order; with `refresh`, every attempt that may still change is read at its provider first."""
+def get(core: Core, reference: str, *, refresh: bool, paid_too: bool = False, seconds: float | None) -> Flow[Order]:
+    """The order; with `refresh`, every attempt that may still change is read at its provider first. With `paid_too`
+    also those that are paid: they can be refunded.
+    """
     order = yield from _load(reference)
     if not refresh:
         return order
     for attempt in order.attempts:
-        if attempt.provider_id is None or attempt.status.is_final:
+        watched = not attempt.status.is_final or (paid_too and attempt.status is OrderStatus.PAID)
+        if attempt.provider_id is None or not watched:
             continue
         seen = yield from _read(core, attempt, seconds)
         if seen is not None:

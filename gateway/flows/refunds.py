@@ -85,7 +85,7 @@ def get(core: Core, reference: str, *, refresh: bool, seconds: float | None) -> 
     found = yield from _load(reference)
     if not refresh or found.status.is_final or found.account not in core.accounts:
         return found
-    order = yield from orders.get(core, found.order, refresh=True, seconds=seconds)
+    order = yield from orders.get(core, found.order, refresh=True, paid_too=True, seconds=seconds)
     if order.status is OrderStatus.REFUNDED:
         yield from transact(
             lambda c: store.save_refund(c, reference, status=RefundStatus.COMPLETED, result=None, now=core.now())

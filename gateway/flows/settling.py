@@ -24,6 +24,7 @@ def settle(
     reason: str,
     by: str,
     operation: str | None,
+    scope: str | None,
     provider_id: str | None,
 ) -> Flow[JournalEntry]:
     """Record what a person found out about an unknown write. `failed` means that nothing was done; nothing is sent
@@ -38,6 +39,7 @@ def settle(
             connection,
             reference=reference,
             operation=operation,
+            scope=scope,
             outcome=outcome,
             reason=reason,
             by=by,

@@ -31,7 +31,7 @@ from gateway.errors import (
 from gateway.exchange import Operation
 from gateway.store import journal
 from gateway.store.journal import JournalEntry, JournalState
-from gateway.store.outcomes import mark_unknown
+from gateway.store.outcomes import mark_unknown, recover
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -82,18 +82,26 @@ class Write(Generic[P]):
 def recorded(
     core: Core, write_operation: str, reference: str, request: dict[str, Any], scope: str = ""
 ) -> Flow[JournalEntry | None]:
-    """The entry of a write that has ended, if there is one. Raises what it ended with, or IdempotencyConflict.
+    """The entry of a write that has ended, if there is one. Raises what it ended with, or IdempotencyConflict, also
+    when its account has changed its environment since.
 
     Looked up before any check of the request, so that repeating a call gives its result also when the request would
     not pass today (an invoice that has expired since). An entry that is still open is left to `once`.
     """
 
+    def find(connection: Connection) -> JournalEntry | None:
+        found = journal.find(connection, reference, write_operation)
+        return next((entry for entry in found if entry.scope == scope), None)
+
     def look(connection: Connection) -> JournalEntry | None:
-        found = [entry for entry in journal.find(connection, reference, write_operation) if entry.scope == scope]
-        if not found:
+        entry = find(connection)
+        if entry is None:
             return None
-        journal.require_same(found[0], journal.fingerprint(request))
-        return found[0]
+        account = core.accounts.get(entry.account)
+        journal.require_same(entry, journal.fingerprint(request), account.environment if account else None)
+        if entry.state is JournalState.SENT and recover(connection, core.now()):
+            return find(connection)  # its sender may be among those that have died
+        return entry
 
     entry = yield from transact(look)
     if entry is None or entry.state in (JournalState.INTENDED, JournalState.SENT):
@@ -128,7 +136,9 @@ def once(core: Core, write: Write[P], deadline: Deadline) -> Flow[P | None]:
                 provider_code=write.provider_id(result),
             )
     except GatewayError as error:
-        yield from _record_failure(core, write, entry, error.about(reference=write.reference))
+        # Refused before its write left (while logging in, say), the write itself was not.
+        sent = run.before_write is None
+        yield from _record_failure(core, write, entry, error.about(reference=write.reference), sent=sent)
         raise
     except BaseException as interruption:
         # Interrupted or cancelled while it was under way: what had left may have been carried out.
@@ -151,7 +161,7 @@ def once(core: Core, write: Write[P], deadline: Deadline) -> Flow[P | None]:
     try:
         yield from transact(done)
     except GatewayError as error:
-        raise OutcomeUnknown(
+        unkept = OutcomeUnknown(
             f"the provider carried it out ({write.provider_id(result) or 'it gave no number'}), "
             f"but that could not be recorded: {error.message}",
             account=write.account.name,
@@ -159,7 +169,9 @@ def once(core: Core, write: Write[P], deadline: Deadline) -> Flow[P | None]:
             operation=write.operation,
             reference=write.reference,
             hint="mend the store, then `gateway journal settle` it as done",
-        ) from error
+        )
+        yield from _record_failure(core, write, entry, unkept)
+        raise unkept from error
     return result
 
 

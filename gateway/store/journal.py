@@ -47,6 +47,7 @@ __all__ = [
     "find",
     "fingerprint",
     "finish",
+    "is_under_way",
     "list_entries",
     "mark_sent",
     "recover",
@@ -276,6 +277,12 @@ def reopen(
     )
 
 
+def is_under_way(connection: Connection, operation: str, reference: str, scope: str, now: datetime) -> bool:
+    """Whether somebody holds this write at this moment, sent or about to be."""
+    found = [entry for entry in find(connection, reference, operation) if entry.scope == scope]
+    return any(entry.state in (JournalState.INTENDED, JournalState.SENT) and _is_held(entry, now) for entry in found)
+
+
 def recover(connection: Connection, now: datetime) -> list[JournalEntry]:
     """Whatever was sent by a process that has ended is `unknown` from now on; these entries, oldest first.
 
@@ -457,5 +464,7 @@ def _unknown_one(
         raise Conflict(f"there is nothing to settle: {states}", reference=reference)
     if len(unknown) > 1:
         names = ", ".join(entry.name for entry in unknown)
-        raise InvalidRequest(f"several entries are unknown: {names}", reference=reference, hint="name the operation")
+        raise InvalidRequest(
+            f"several entries are unknown: {names}", reference=reference, hint="name the operation and the scope"
+        )
     return unknown[0]

@@ -43,6 +43,7 @@ from support.virtual import VirtualClock
 
 USER = "65f1c0ffee65f1c0ffee65f1"
 ORDER = "20240426103947614609"
+TRADES = ("trades.create", "trades.cancel", "trades.get", "trades.open", "trades.history")
 ACCOUNTS: dict[str, dict[str, Any]] = {
     "aurex": {"auth": {"kind": "bearer", "api_key": "canary-aurex-key"}},
     "aurpay": {
@@ -51,8 +52,7 @@ ACCOUNTS: dict[str, dict[str, Any]] = {
     },
     "emirex": {
         "auth": {"kind": "signed", "public_key": "canary-emirex-public", "secret": "canary-emirex-secret"},
-        "allow_inferred": ["wallets.list", "trades.create", "trades.cancel", "trades.get", "trades.open"]
-        + ["trades.history", "keys.verify"],
+        "allow_inferred": ["wallets.list", *TRADES, "keys.verify"],
     },
 }
 LOGIN = {"kind": "login", "username": "example-user", "password": "example-password"}
