@@ -15,19 +15,21 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from gateway import Money, OrderRequest, OrderStatus
 from gateway.cli.app import build
 from gateway.cli.demo import STORIES, checkout
 from gateway.cli.demo.player import Result, play
 from gateway.cli.demo.script import Script, Step, Stopped
 from gateway.cli.demo.show import Silence, Terminal
 from gateway.cli.demo.stage import Stage, own_environment
-from gateway.errors import ConfigurationError, Conflict, GatewayError, IdempotencyConflict
+from gateway.errors import ConfigurationError, Conflict, GatewayError, IdempotencyConflict, UnsupportedOperation
 from gateway.plugins import load_plugins
 from gateway.testing import SandboxOrder, installed_sandboxes
 from toy_sandbox import ToySandbox
@@ -329,6 +331,42 @@ def test_the_checkout_names_no_provider() -> None:
         assert provider.title.lower() not in source.lower()
     imported = [node.module for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)]
     assert {name for name in imported if name and name.startswith("gateway")} == {"gateway", "gateway.errors"}
+
+
+class SlowPayer:
+    """Stands in for a gateway whose order is paid at the third look."""
+
+    def __init__(self) -> None:
+        self.orders = self
+        self.looks = 0
+
+    def create(self, request: OrderRequest, *, account: str | None) -> str:
+        assert account == "shop"
+        return request.reference
+
+    def get(self, reference: str) -> Any:
+        self.looks += 1
+        status = OrderStatus.PAID if self.looks == 3 else OrderStatus.PENDING
+        return SimpleNamespace(reference=reference, status=status)
+
+
+def test_the_checkout_looks_again_until_it_is_paid(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[object] = []
+    monkeypatch.setattr(checkout, "time", SimpleNamespace(sleep=pauses.append, monotonic=lambda: 0))
+    gateway: Any = SlowPayer()
+    shown: list[object] = []
+    purchase = checkout.Purchase(reference="cart-1", price=Money("1.00", "USD"), coins=["USDT@tron"])
+    order = checkout.check_out(gateway, purchase, shown.append, account="shop")
+    assert order.status is OrderStatus.PAID
+    assert shown == ["cart-1"]
+    assert (gateway.looks, len(pauses)) == (3, 2)
+
+
+def test_the_checkout_of_a_shop_without_coins() -> None:
+    gateway: Any = SlowPayer()
+    purchase = checkout.Purchase(reference="cart-1", price=Money("1.00", "USD"), coins=[])
+    with pytest.raises(UnsupportedOperation, match="no coins"):
+        checkout.check_out(gateway, purchase, lambda order: None, account="shop")
 
 
 # Steps

@@ -97,7 +97,7 @@ def exchange(script: Script, stage: Stage, gateway: Gateway) -> None:
         operation="trades.create",
         expect="one open trade, whose money is set aside; repeating the call places no second one",
     ) as step:
-        free = _available(gateway, market.quote)
+        free = _available(step, gateway, market.quote)
         placed = gateway.trades.create(request, account=TREASURY)
         number = step.present("the exchange's number of it", placed.provider_id)
         again = gateway.trades.create(request, account=TREASURY)
@@ -105,7 +105,7 @@ def exchange(script: Script, stage: Stage, gateway: Gateway) -> None:
         open_trades = [trade.provider_id for trade in gateway.trades.open(account=TREASURY)]
         step.check("open trades", open_trades, [number])
         step.check("status", gateway.trades.get(request.reference).status, TradeStatus.OPEN)
-        step.check("set aside", free - _available(gateway, market.quote), request.volume * half)
+        step.check("set aside", free - _available(step, gateway, market.quote), request.volume * half)
         step.got = f"buy {request.volume} {market.base} at {half}: open, number {number}"
     with script.step(
         "trade cancelled",
@@ -117,12 +117,10 @@ def exchange(script: Script, stage: Stage, gateway: Gateway) -> None:
         cancelled = gateway.trades.cancel(request.reference)
         step.check("status", cancelled.status, TradeStatus.CANCELLED)
         step.check("open trades", list(gateway.trades.open(account=TREASURY)), [])
-        step.check(f"{market.quote} available", _available(gateway, market.quote), free)
+        step.check(f"{market.quote} available", _available(step, gateway, market.quote), free)
         step.got = f"open → {cancelled.status}; {market.quote} as before"
 
 
-def _available(gateway: Gateway, asset: str) -> Decimal:
-    for wallet in gateway.wallets.list(account=TREASURY):
-        if wallet.asset.code == asset and wallet.available is not None:
-            return wallet.available.amount
-    return Decimal(0)
+def _available(step: Step, gateway: Gateway, asset: str) -> Decimal:
+    found = {wallet.asset.code: wallet.available for wallet in gateway.wallets.list(account=TREASURY)}
+    return step.present(f"what is available in {asset}", found.get(asset)).amount

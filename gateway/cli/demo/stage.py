@@ -112,9 +112,6 @@ class Stage:
         """How many requests have reached the account's sandbox so far."""
         return len(self.server.requests[self.provider(account)])
 
-    def all_requests(self) -> int:
-        return sum(map(len, self.server.requests.values()))
-
     def ledger(self, account: str) -> dict[str, Any]:
         """The books of the account's sandbox, in the provider's own words."""
         return self.server.ledger(self.provider(account))
