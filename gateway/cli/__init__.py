@@ -10,11 +10,11 @@ _EXTRA = {"rich", "segno", "typer"}
 
 
 def main() -> int:
-    """Run the command line and return its exit status: 0 success, 1 a gateway error, 2 misuse, 130 Ctrl-C."""
+    """Run the command line. Its exit status is raised or returned: 0 success, 1 an error, 2 misuse, 130 Ctrl-C."""
     try:
         from gateway.cli.app import run
 
-        return run()
+        run()
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package not in _EXTRA:

@@ -10,7 +10,7 @@ import sys
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.completion import get_completion_inspect_parameters, install_callback, show_callback
@@ -118,8 +118,8 @@ def _add_demo(app: typer.Typer) -> None:
         app.command("demo")(demo.command)
 
 
-def run() -> int:
-    """The command line on `sys.argv`. Returns the exit status, or raises SystemExit with it."""
+def run() -> NoReturn:
+    """The command line on `sys.argv`. Raises SystemExit with its exit status."""
     for stream in (sys.stdout, sys.stderr):
         # A character that the locale cannot show is no reason to lose the result.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -127,6 +127,5 @@ def run() -> int:
         app = build(load_plugins())
     except GatewayError as error:  # with GATEWAY_STRICT_PLUGINS=1
         report(error, as_json="--json" in sys.argv)
-        return 1
-    app(prog_name="gateway")
-    return 0
+        sys.exit(1)
+    sys.exit(app(prog_name="gateway"))

@@ -65,6 +65,9 @@ def settle(
     operation: Annotated[
         str | None, typer.Option("--operation", help="Which write, where several have the reference.")
     ] = None,
+    scope: Annotated[
+        str | None, typer.Option("--scope", help="Which of several such writes; `journal show` shows it.")
+    ] = None,
     provider_id: Annotated[
         str | None, typer.Option("--provider-id", help="The provider's number of it; done orders need it.")
     ] = None,
@@ -81,7 +84,7 @@ def settle(
     with here.gateway() as gateway:
         here.confirm(f"Record for good that {reference} {_MEANING[outcome]}?", yes=yes)
         entry = gateway.journal.settle(
-            reference, outcome=outcome, reason=reason, operation=operation, provider_id=provider_id
+            reference, outcome=outcome, reason=reason, operation=operation, scope=scope, provider_id=provider_id
         )
     here.output.one(entry, _FULL, JournalEntry.to_dict)
 

@@ -77,14 +77,13 @@ def data_of(model: BaseModel) -> dict[str, Any]:
 
 
 def _ordered(data: Any) -> Any:
-    """`exceptions` are a set, which has another order in every process."""
-    if isinstance(data, dict):
-        return {key: sorted(value) if key == "exceptions" else _ordered(value) for key, value in data.items()}
-    return [_ordered(value) for value in data] if isinstance(data, list) else data
-
-
-def _plain(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
+    """`exceptions` are a set, which has another order in every process. What is others' own stays as it is."""
+    if isinstance(data, list):
+        return [_ordered(value) for value in data]
+    if not isinstance(data, dict):
+        return data
+    found = {key: value if key in ("metadata", "raw") else _ordered(value) for key, value in data.items()}
+    return {**found, "exceptions": sorted(found["exceptions"])} if "exceptions" in found else found
 
 
 class Output:
@@ -96,7 +95,7 @@ class Output:
 
     def document(self, data: Any) -> None:
         """The one JSON document, in ASCII so that neither a terminal nor a locale can change it."""
-        _write(json.dumps(data, indent=2, default=_plain) + "\n")
+        _write(json.dumps(data, indent=2, default=str) + "\n")
 
     def rows(
         self,

@@ -16,10 +16,13 @@ from typer.testing import CliRunner, Result
 
 from gateway import hookspecs
 from gateway.cli import app, main, plugins, session
-from gateway.cli.output import shown
+from gateway.cli.output import Output, data_of, shown
+from gateway.cli.qr import show_qr
 from gateway.errors import StoreError
 from gateway.hookspecs import hookimpl
+from gateway.models.orders import OrderException, OrderStatus, PaymentInstructions, ProviderOrder
 from gateway.plugins import Plugin, Plugins, load_plugins
+from gateway.secrets import Raw
 from gateway.testing import SandboxServer
 
 Run = Callable[..., Result]
@@ -230,7 +233,7 @@ def test_a_missing_extra_is_named(package: str) -> None:
 
 
 def test_another_missing_package_is_not_taken_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run() -> int:
+    def run() -> None:
         raise ModuleNotFoundError("No module named 'pydantic'", name="pydantic")
 
     monkeypatch.setattr(app, "run", run)
@@ -364,6 +367,32 @@ def test_the_demo_may_be_missing_but_not_broken(monkeypatch: pytest.MonkeyPatch,
 
 
 # What is shown
+
+
+def test_metadata_is_left_as_it_is(cli: Run, shop: Path) -> None:
+    made = cli(*ORDER, "--metadata", "exceptions=none", "--json")
+    assert json.loads(made.stdout)["metadata"] == {"exceptions": "none"}
+
+
+def test_exceptions_stand_in_one_order() -> None:
+    order = ProviderOrder(
+        provider_id="1",
+        status=OrderStatus.PAID,
+        exceptions=frozenset(OrderException),
+        raw=Raw({"exceptions": ["b", "a"]}),
+    )
+    data = data_of(order)
+    assert data["exceptions"] == sorted(OrderException)
+    assert data["raw"] == {"exceptions": ["b", "a"]}
+
+
+def test_what_has_no_qr_code(capsys: pytest.CaptureFixture[str]) -> None:
+    output = Output()
+    output.on_terminal = True
+    show_qr(output, PaymentInstructions())
+    assert capsys.readouterr() == ("", "")
+    show_qr(output, PaymentInstructions(uri="bitcoin:" + "x" * 3000))
+    assert capsys.readouterr() == ("", "warning: this is too long for a QR code\n")
 
 
 @pytest.mark.parametrize(

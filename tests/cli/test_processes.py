@@ -151,6 +151,18 @@ def test_a_terminal_gets_a_coloured_table(terminal: Any) -> None:
     assert "\x1b[2mabsent" in shown.text
 
 
+def test_every_provider_has_a_table_of_its_own(terminal: Any) -> None:
+    shown = terminal("capabilities", env={"NO_COLOR": "1"})
+    assert shown.end() == 0
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", shown.text).splitlines()
+    assert [line.strip() for line in lines if re.fullmatch("aurex|aurpay|emirex", line.strip())] == [
+        "aurex",
+        "aurpay",
+        "emirex",
+    ]
+    assert sum("orders.renew" in line or "orders.get" in line for line in lines) == 3
+
+
 def test_no_color_is_honoured(terminal: Any) -> None:
     shown = terminal("capabilities", "--provider", "aurpay", env={"NO_COLOR": "1"})
     assert shown.end() == 0
@@ -233,8 +245,8 @@ def serving(folder: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
     yield start
     for child in started:
-        child.kill()
-        child.communicate()
+        child.terminate()
+        child.communicate(timeout=TIMEOUT)
 
 
 def read_until(child: subprocess.Popen[str], end: str) -> str:

@@ -289,7 +289,7 @@ def test_an_unknown_outcome_is_settled_and_never_sent_again(cli: Run, lost: str,
     settled = fields(
         cli(
             *("journal", "settle", "lost-1", "--as", "done", "--reason", "seen on the dashboard", "--yes"),
-            *("--operation", "withdrawals.create", "--provider-id", "w-1"),
+            *("--operation", "withdrawals.create", "--scope", "", "--provider-id", "w-1"),
         )
     )
     assert settled["state"] == "done"
