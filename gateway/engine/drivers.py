@@ -41,8 +41,10 @@ class SyncDriver:
         connection: Callable[[str], Connection],
         database: Callable[[], Database],
         sleep: Callable[[float], None] = time.sleep,
+        transport: Callable[[Connection], SyncTransport] = SyncTransport,
     ) -> None:
         self._connection = connection
+        self._make_transport = transport
         self._database = database
         self._sleep = sleep
         self._transports: dict[str, SyncTransport] = {}
@@ -86,7 +88,7 @@ class SyncDriver:
     def _transport(self, account: str) -> SyncTransport:
         with self._lock:
             if account not in self._transports:
-                self._transports[account] = SyncTransport(self._connection(account))
+                self._transports[account] = self._make_transport(self._connection(account))
             return self._transports[account]
 
     def _enter(self, lane: Enter) -> None:
@@ -127,8 +129,10 @@ class AsyncDriver:
         connection: Callable[[str], Connection],
         database: Callable[[], Database],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        transport: Callable[[Connection], AsyncTransport] = AsyncTransport,
     ) -> None:
         self._connection = connection
+        self._make_transport = transport
         self._database = database
         self._sleep = sleep
         self._transports: dict[str, AsyncTransport] = {}
@@ -172,7 +176,7 @@ class AsyncDriver:
 
     def _transport(self, account: str) -> AsyncTransport:
         if account not in self._transports:
-            self._transports[account] = AsyncTransport(self._connection(account))
+            self._transports[account] = self._make_transport(self._connection(account))
         return self._transports[account]
 
     async def _enter(self, lane: Enter) -> None:

@@ -125,12 +125,12 @@ class SyncTransport:
     """Safe for threads. `send` raises TransportFailure.
 
     The library's transport is used without its client: cookies, redirects, `.netrc` and default encodings are
-    things that must not happen here.
+    things that must not happen here. `transport` replaces it where nothing is to go over a network.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, transport: httpx.BaseTransport | None = None) -> None:
         self._connection = connection
-        self._transport: httpx.BaseTransport = httpx.HTTPTransport(**connection.options())
+        self._transport = transport or httpx.HTTPTransport(**connection.options())
 
     def send(self, request: Request, timeout: float) -> Response:
         trace = _Trace()
@@ -159,9 +159,9 @@ class SyncTransport:
 class AsyncTransport:
     """As SyncTransport, for one event loop."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._connection = connection
-        self._transport: httpx.AsyncBaseTransport = httpx.AsyncHTTPTransport(**connection.options())
+        self._transport = transport or httpx.AsyncHTTPTransport(**connection.options())
 
     async def send(self, request: Request, timeout: float) -> Response:
         trace = _Trace()
