@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 import threading
 import time
 import weakref
@@ -56,6 +57,8 @@ class Database:
         ConfigurationError for what is no such URL and StoreError for a database that cannot be used, such as one
         of an older or newer schema. With `any_schema` nothing is made or compared: for `check` and `upgrade`.
         """
+        if sys.platform == "win32":
+            raise StoreError("the store needs a POSIX system, for locks between processes", hint="use Linux or macOS")
         path = _path(_parsed(url))
         if path is None:
             database = cls(_engine(None), ":memory:", MemoryLanes())
@@ -268,12 +271,12 @@ def _after_fork(child: bool) -> None:
     _forking.clear()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork,
-        after_in_parent=lambda: _after_fork(False),
-        after_in_child=lambda: _after_fork(True),
-    )
+# Where there is no fork, there is nothing to register.
+getattr(os, "register_at_fork", dict)(
+    before=_before_fork,
+    after_in_parent=lambda: _after_fork(False),
+    after_in_child=lambda: _after_fork(True),
+)
 
 
 def _parsed(url: str) -> URL:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -15,9 +14,6 @@ from pathlib import Path
 from typing import Protocol
 
 from gateway.errors import StoreError
-
-if sys.platform != "win32":
-    import fcntl
 
 __all__ = ["FileLanes", "LaneToken", "Lanes", "MemoryLanes", "enter"]
 
@@ -99,8 +95,8 @@ class FileLanes:
         self._held: dict[int, LaneToken] = {}
 
     def try_enter(self, name: str) -> LaneToken | None:
-        if sys.platform == "win32":
-            raise StoreError("the store needs a POSIX system, for locks between processes")
+        import fcntl  # here, because the module is imported on every system and has to say what is missing there
+
         path = self._folder / hashlib.sha256(name.encode()).hexdigest()
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
@@ -128,6 +124,8 @@ class FileLanes:
         return token
 
     def _give_back(self, path: Path, descriptor: int) -> None:
+        import fcntl
+
         del self._held[descriptor]
         try:
             path.unlink(missing_ok=True)
