@@ -90,6 +90,8 @@ def renew(core: Core, reference: str, *, account: str | None, seconds: float | N
             hint=f"the payer can use it until {order.expires_at:%Y-%m-%d %H:%M} UTC" if order.expires_at else None,
         )
     request = yield from transact(lambda connection: store.load_request(connection, reference))
+    if account is None and not any(route.operation == "orders.create" for route in core.settings.routes):
+        account = last.account  # nobody says where else, so where it was
     chosen, settles_to = _choose(core, request.model_copy(update={"settles_to": order.settles_to}), account)
     core.same_environment(chosen, order.environment, f"the order {reference}")
     return (yield from _attempt(core, request, chosen, settles_to, last.number + 1, seconds))

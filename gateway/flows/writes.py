@@ -116,8 +116,16 @@ def once(core: Core, write: Write[P], deadline: Deadline) -> Flow[P | None]:
     Raises the recorded rejection or OutcomeUnknown of an earlier call, Conflict when a twin is still at it at the
     deadline.
     """
-    begun = Begun(write.prepare())
-    entry = yield from _begin(core, write, deadline)
+    try:
+        begun = Begun(write.prepare())
+        entry = yield from _begin(core, write, deadline)
+    except GatewayError as error:
+        raise error.about(
+            account=write.account.name,
+            provider=write.account.provider.name,
+            operation=write.operation,
+            reference=write.reference,
+        ) from error.__cause__
     if entry is None:
         return None
     run = Performance(

@@ -323,7 +323,8 @@ def _invoice(text: str, amount: Decimal, environment: Environment) -> Bolt11:
 def order(raw: Any, site: Site, *, number: str | None = None) -> ProviderOrder:
     """An order of the list or the details. `number` is the one that was asked for.
 
-    What arrived is not told: `obtained` is what the merchant gets of it, and `fee` the provider's part.
+    What arrived is not told: `fee` is the provider's part, and whether `obtained` is before or after it is not
+    documented, so it stays in `raw`.
     """
     entry = shaped(wire.Entry, raw)
     if number is not None:
@@ -352,7 +353,6 @@ def order(raw: Any, site: Site, *, number: str | None = None) -> ProviderOrder:
             uri=payment_uri(asset, address, amount.amount) if payable and asset and amount else None,
             checkout_url=entry.pay_url or site.hosted_page(entry.order_id),
         ),
-        net=_money(entry.obtained, asset),
         fees=() if fee is None else (Fee(name="fee", amount=fee),),
         refundable=entry.refund,
         transactions=_hashes(entry.tx_hash, entry.tx_hash_list),

@@ -97,7 +97,6 @@ class Entry(Wire):
     refund: bool | None = None
     create_time: Time = None
     update_time: Time = None
-    obtained: OptionalAmount = None
     fee: OptionalAmount = None
     to_addr: Text = None
     tx_hash: Text = None
