@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
+import weakref
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -51,7 +53,16 @@ class SyncDriver:
         self._lanes: dict[str, threading.Lock] = {}
         self._shared: dict[str, LaneToken] = {}
         self._lock = threading.Lock()
+        self._inherited: list[object] = []
         self._open = True
+        _drivers.add(self)
+
+    def after_fork(self) -> None:
+        """In the child: connections of its own. The parent's are left alone, neither used nor closed; and whatever
+        its threads were at is not done here.
+        """
+        self._inherited.append(self._transports)
+        self._transports, self._lanes, self._shared, self._lock = {}, {}, {}, threading.Lock()
 
     def run(self, flow: Flow[T]) -> T:
         """Carry the flow out to its end. An exception of an effect is thrown into the flow, which may deal with it."""
@@ -138,8 +149,17 @@ class AsyncDriver:
         self._transports: dict[str, AsyncTransport] = {}
         self._lanes: dict[str, asyncio.Lock] = {}
         self._shared: dict[str, LaneToken] = {}
-        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="gateway-store")
+        self._writer = _one_thread()
+        self._inherited: list[object] = []
         self._open = True
+        _drivers.add(self)
+
+    def after_fork(self) -> None:
+        """As `SyncDriver.after_fork`; the writer thread is the parent's too. The child needs an event loop of its
+        own.
+        """
+        self._inherited += [self._transports, self._writer]
+        self._transports, self._lanes, self._shared, self._writer = {}, {}, {}, _one_thread()
 
     async def run(self, flow: Flow[T]) -> T:
         """As `SyncDriver.run`. A cancellation is thrown into the flow too, which records it before it ends."""
@@ -209,3 +229,19 @@ class AsyncDriver:
             await transport.close()
         self._transports.clear()
         self._writer.shutdown()
+
+
+def _one_thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="gateway-store")
+
+
+_drivers: weakref.WeakSet[SyncDriver | AsyncDriver] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for driver in list(_drivers):
+        driver.after_fork()
+
+
+# Where there is no fork, there is nothing to register.
+getattr(os, "register_at_fork", dict)(after_in_child=_after_fork)
