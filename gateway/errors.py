@@ -156,7 +156,8 @@ class GatewayError(Exception):
             hint=data.get("hint"),
         )
         if isinstance(error, RateLimited):
-            error.retry_after = data.get("retry_after")
+            after = data.get("retry_after")
+            error.retry_after = None if after is None else float(after)
         return error
 
     def __reduce__(self) -> tuple[Any, ...]:

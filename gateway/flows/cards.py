@@ -17,7 +17,7 @@ from gateway.core import Core
 from gateway.engine.effects import Flow, transact
 from gateway.engine.perform import Begun, Performance, perform
 from gateway.flows.orders import customer_at
-from gateway.flows.writes import Write, once, recorded
+from gateway.flows.writes import Write, comparable, once, recorded
 from gateway.models.base import Page
 from gateway.models.cards import Card, CardRequest, CardTransaction, OneTimeCode
 from gateway.store import cards as store
@@ -32,7 +32,7 @@ def create(core: Core, request: CardRequest, *, account: str | None, seconds: fl
     """Issue the card, or give the one that this reference has. Only the call that issued it returns its number and
     CVV.
     """
-    asked = request.model_dump(mode="json")
+    asked = comparable(request)
     entry = yield from recorded(core, "cards.create", request.reference, asked)
     if entry is None:
         chosen = core.choose("cards.create", "", request, account=account)

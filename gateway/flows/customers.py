@@ -9,7 +9,7 @@ from gateway.core import Core
 from gateway.engine.effects import Flow, transact
 from gateway.engine.perform import Begun, Performance, perform
 from gateway.flows.orders import customer_at
-from gateway.flows.writes import Write, once, recorded
+from gateway.flows.writes import Write, comparable, once, recorded
 from gateway.models.customers import Customer, CustomerRequest, ProviderCustomer
 from gateway.store import customers as store
 
@@ -26,7 +26,7 @@ def create(core: Core, request: CustomerRequest, *, account: str | None, seconds
     account.
     """
     chosen = core.choose("customers.create", "", request, account=account)
-    asked = request.model_dump(mode="json")
+    asked = comparable(request)
     if (yield from recorded(core, "customers.create", request.reference, asked, scope=chosen.name)) is None:
         write = Write[ProviderCustomer](
             operation="customers.create",

@@ -5,7 +5,7 @@ attempt.
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gateway.accounts import OpenAccount
 from gateway.config import Route
@@ -15,7 +15,7 @@ from gateway.engine.effects import Flow, transact
 from gateway.engine.perform import Begun, Performance, perform
 from gateway.errors import ConfigurationError, Conflict, GatewayError, IdempotencyConflict, InvalidRequest, NotFound
 from gateway.flows.moves import follow
-from gateway.flows.writes import Write, once, recorded
+from gateway.flows.writes import Write, comparable, once, recorded
 from gateway.models.base import Page
 from gateway.models.orders import (
     Attempt,
@@ -57,8 +57,10 @@ def create(core: Core, request: OrderRequest, *, account: str | None, seconds: f
             core.same_environment(core.account(account), known.environment, f"the order {request.reference}")
         yield from _require_same(request)
         scope = str(known.attempts[-1].number)
-        if (yield from recorded(core, "orders.create", request.reference, _asked(request), scope=scope)) is not None:
-            return known
+        if (
+            yield from recorded(core, "orders.create", request.reference, comparable(request), scope=scope)
+        ) is not None:
+            return (yield from _load(request.reference))  # it may have ended since it was loaded
         # Begun and never sent: the recorded account goes on with it.
         chosen = core.account(known.attempts[-1].account)
         return (yield from _attempt(core, request, chosen, known.settles_to, known.attempts[-1].number, seconds))
@@ -97,14 +99,11 @@ def renew(core: Core, reference: str, *, account: str | None, seconds: float | N
     return (yield from _attempt(core, request, chosen, settles_to, last.number + 1, seconds))
 
 
-def _asked(request: OrderRequest) -> dict[str, Any]:
-    return request.model_dump(mode="json")
-
-
 def _require_same(request: OrderRequest) -> Flow[None]:
     recorded_request = yield from transact(lambda connection: store.load_request(connection, request.reference))
-    if _asked(recorded_request) != _asked(request):
-        differs = [name for name, value in _asked(request).items() if _asked(recorded_request)[name] != value]
+    before, now = comparable(recorded_request), comparable(request)
+    if before != now:
+        differs = [name for name in now if before[name] != now[name]]
         raise IdempotencyConflict(
             f"the reference was used for another request ({', '.join(differs)} differ); nothing was sent",
             operation="orders.create",
@@ -199,7 +198,7 @@ def _attempt(
         reference=request.reference,
         scope=str(number),
         account=account,
-        request=_asked(request),
+        request=comparable(request),
         prepare=lambda: account.able(CreatesOrders).create_order(new),
         on_intent=on_intent,
         on_done=lambda connection, result: _take_over(core, connection, request.reference, number, result),

@@ -10,7 +10,7 @@ from gateway.engine.effects import Flow, transact
 from gateway.engine.perform import Begun, Performance, perform
 from gateway.errors import Conflict, NotFound
 from gateway.flows import orders
-from gateway.flows.writes import Write, once, recorded
+from gateway.flows.writes import Write, comparable, once, recorded
 from gateway.models.orders import OrderStatus
 from gateway.models.refunds import ProviderRefund, Refund, RefundRequest, RefundStatus
 from gateway.store import refunds as store
@@ -25,7 +25,7 @@ def create(core: Core, request: RefundRequest, *, seconds: float | None) -> Flow
     """Refund a paid order, or give the refund that this reference has; an order is never refunded under two
     references.
     """
-    asked = request.model_dump(mode="json")
+    asked = comparable(request)
     if (yield from recorded(core, "refunds.create", request.reference, asked)) is not None:
         return (yield from _load(request.reference))
     order = yield from orders.get(core, request.order, refresh=True, seconds=seconds)

@@ -17,7 +17,7 @@ from gateway.core import Core
 from gateway.engine.effects import Flow, transact
 from gateway.engine.perform import Begun, Performance, perform
 from gateway.errors import Conflict, NotFound
-from gateway.flows.writes import Write, once, recorded
+from gateway.flows.writes import Write, comparable, once, recorded
 from gateway.models.base import Page
 from gateway.models.trades import Trade, TradeRequest
 from gateway.store import trades as store
@@ -35,7 +35,7 @@ _OURS = frozenset({"reference", "market", "kind", "side"})
 
 def create(core: Core, request: TradeRequest, *, account: str | None, seconds: float | None) -> Flow[Trade]:
     """Place the exchange order, or give the one that this reference has."""
-    asked = request.model_dump(mode="json")
+    asked = comparable(request)
     if (yield from recorded(core, "trades.create", request.reference, asked)) is None:
         chosen = core.choose("trades.create", request.kind.value, request, account=account)
         new = NewTrade(request=request)

@@ -13,7 +13,7 @@ from gateway.engine.effects import Flow, transact
 from gateway.engine.perform import Begun, Performance, perform
 from gateway.errors import Conflict, InvalidRequest, NotFound
 from gateway.flows.orders import customer_at
-from gateway.flows.writes import Write, once, recorded
+from gateway.flows.writes import Write, comparable, once, recorded
 from gateway.lightning import check_invoice
 from gateway.models.base import Page
 from gateway.models.withdrawals import (
@@ -38,7 +38,7 @@ def create(core: Core, request: WithdrawalRequest, *, account: str | None, secon
     known = yield from transact(lambda connection: store.load_withdrawal(connection, request.reference))
     if known is not None:
         account = _same_account(known, account)
-    asked = request.model_dump(mode="json")
+    asked = comparable(request)
     if (yield from recorded(core, "withdrawals.create", request.reference, asked)) is not None:
         return (yield from get(core, request.reference, refresh=False, seconds=seconds))
     chosen = core.choose(

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel
@@ -26,9 +27,9 @@ from gateway.errors import (
     Outcome,
     OutcomeUnknown,
     PermissionDenied,
-    StoreError,
 )
 from gateway.exchange import Operation
+from gateway.money import Money, plain
 from gateway.store import journal
 from gateway.store.journal import JournalEntry, JournalState
 from gateway.store.outcomes import mark_unknown, recover
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     from gateway.accounts import OpenAccount
 
-__all__ = ["Write", "once", "recorded"]
+__all__ = ["Write", "comparable", "once", "recorded"]
 
 P = TypeVar("P", bound=BaseModel)
 
@@ -77,6 +78,24 @@ class Write(Generic[P]):
     on_reopened: Callable[[Connection, GatewayError], None] = field(default=lambda connection, error: None)
     check: Callable[[P], str | None] = field(default=lambda result: None)
     provider_id: Callable[[P], str | None] = field(default=lambda result: getattr(result, "provider_id", None))
+
+
+def comparable(request: BaseModel) -> dict[str, Any]:
+    """The request as JSON-able data, the same for equal requests: `25.00` and `25` are one amount."""
+    data: dict[str, Any] = _plainly(request.model_dump(mode="json"), request)
+    return data
+
+
+def _plainly(written: Any, value: Any) -> Any:
+    """The JSON of a value, its exact numbers without zeros at the end."""
+    if isinstance(value, Decimal):
+        number = plain(value)
+        return number.rstrip("0").rstrip(".") if "." in number else number
+    if isinstance(value, Money):
+        return {**written, "amount": _plainly(None, value.amount)}
+    if isinstance(value, BaseModel):
+        return {name: _plainly(item, getattr(value, name)) for name, item in written.items()}
+    return written
 
 
 def recorded(
@@ -255,15 +274,15 @@ def _when(moment: datetime | None) -> str:
 def _record_failure(
     core: Core, write: Write[Any], entry: JournalEntry, error: GatewayError, *, sent: bool = True
 ) -> Flow[None]:
-    reopens = error.outcome is Outcome.NOT_SENT or not sent
-    if error.outcome is Outcome.REJECTED:
-        reopens = error.retryable or isinstance(error, _CIRCUMSTANCES)
+    refused = error.outcome is Outcome.REJECTED
+    reopens = not sent or error.outcome is Outcome.NOT_SENT
+    reopens = reopens or (refused and (error.retryable or isinstance(error, _CIRCUMSTANCES)))
 
     def record(connection: Connection) -> None:
         if reopens:
             journal.reopen(connection, entry.id, error=error.to_dict(), owner=entry.owner, now=core.now())
             write.on_reopened(connection, error)
-        elif error.outcome is Outcome.REJECTED:
+        elif refused:
             journal.finish(
                 connection,
                 entry.id,
@@ -281,6 +300,6 @@ def _record_failure(
 
     try:
         yield from transact(record)
-    except StoreError as unrecorded:
+    except GatewayError as unrecorded:
         # The caller learns what became of the request; the journal's row is found as unknown after the lease.
         error.__notes__ = [*getattr(error, "__notes__", []), f"and it could not be recorded: {unrecorded.message}"]

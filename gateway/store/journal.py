@@ -272,7 +272,7 @@ def reopen(
         owner=None,
         lease_until=None,
         sent_at=None,
-        error=error,
+        error=without_floats(error),
         updated_at=now,
     )
 

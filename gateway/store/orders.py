@@ -13,7 +13,7 @@ from gateway.errors import Conflict, InvalidRequest, NotFound
 from gateway.models.base import Environment, Page
 from gateway.models.orders import Order, OrderException, OrderRequest, OrderStatus, ProviderOrder, Settlement
 from gateway.store.pages import one_page
-from gateway.store.snapshots import dump, restore
+from gateway.store.snapshots import dump, restore, without_floats
 from gateway.store.tables import attempts, moves, orders
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def save_attempt(
     values: dict[str, Any] = {
         "status": status.value,
         "exceptions": sorted(exception.value for exception in exceptions),
-        "error": error,
+        "error": without_floats(error),
         "updated_at": now,
     }
     if provider_id is not None:
