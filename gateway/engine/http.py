@@ -5,8 +5,10 @@ given.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import ssl
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -65,13 +67,28 @@ class Connection:
 
     def build(self, request: Request, timeout: float, trace: Callable[[str, Mapping[str, Any]], Any]) -> httpx.Request:
         phases = {"connect": min(timeout, _CONNECT_SECONDS), "read": timeout, "write": timeout, "pool": timeout}
+        target = request.target()
+        url = _parsed(self.base_url + target)
+        # What leaves must be what was signed: a target that httpx would tidy up ('..', '#', a space) is not sent.
+        if url.fragment or not url.raw_path.endswith(target.encode("ascii")):
+            raise httpx.InvalidURL("it would be changed on its way")
+        body = request.body or b""
+        headers = {"Host": url.netloc.decode("ascii"), **_HEADERS, **request.headers}
+        # RFC 9110, 8.6: also where a method that has a body is sent without one.
+        if body or request.method in ("POST", "PUT", "PATCH"):
+            headers["Content-Length"] = str(len(body))
+        # As `stream` the body goes out with these headers and no others.
         return httpx.Request(
             request.method,
-            self.base_url + request.target(),
-            headers={**_HEADERS, **request.headers},
-            content=request.body,
+            url,
+            headers=headers,
+            stream=httpx.ByteStream(body),
             extensions={"timeout": phases, "trace": trace},
         )
+
+
+# Most calls of an account go to a few addresses, and parsing one is a large part of what a call costs.
+_parsed = functools.lru_cache(maxsize=256)(httpx.URL)
 
 
 class _Trace:
@@ -85,9 +102,38 @@ class _Trace:
     def __call__(self, event: str, info: Mapping[str, Any]) -> None:
         if event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
             self.sent = True
+        # A header that cannot be written is found before the first byte leaves.
+        elif event.endswith("send_request_headers.failed") and "LocalProtocol" in type(info["exception"]).__name__:
+            self.sent = False
 
     async def in_async(self, event: str, info: Mapping[str, Any]) -> None:
         self(event, info)
+
+
+class _Bounds(threading.local):
+    """When the call that this thread makes must end, of the monotonic clock.
+
+    httpx bounds each read of a socket by itself; an answer that trickles would outlive any deadline. So the reads and
+    writes of every new connection are bounded by the end of the call as well.
+    """
+
+    end = float("inf")
+
+    def __call__(self, event: str, info: Mapping[str, Any]) -> None:
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            stream = info["return_value"]
+            stream.read, stream.write = self._bounded(stream.read), self._bounded(stream.write)
+
+    def _bounded(self, act: Callable[..., Any]) -> Callable[..., Any]:
+        def bounded(data: Any, timeout: float | None = None) -> Any:
+            left = max(self.end - time.monotonic(), 0.001)
+            return act(data, left if timeout is None else min(timeout, left))
+
+        return bounded
+
+
+# A header or an address that cannot be written; what they say of it can hold a secret.
+_UNSENDABLE = (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError)
 
 
 def _failure(error: Exception, sent: bool) -> TransportFailure:
@@ -106,7 +152,7 @@ def _failure(error: Exception, sent: bool) -> TransportFailure:
         words = "the egress proxy refused"
     elif isinstance(error, httpx.ConnectError):
         words = "cannot connect"
-    elif isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.LocalProtocolError):
+    elif isinstance(error, _UNSENDABLE):
         return TransportFailure("the request cannot be sent as it is", sent=sent, lasting=True)
     else:
         words = "the connection broke"
@@ -131,26 +177,29 @@ class SyncTransport:
     def __init__(self, connection: Connection, transport: httpx.BaseTransport | None = None) -> None:
         self._connection = connection
         self._transport = transport or httpx.HTTPTransport(**connection.options())
+        self._bounds = _Bounds()
 
     def send(self, request: Request, timeout: float) -> Response:
-        trace = _Trace()
-        end = time.monotonic() + timeout
+        trace, bounds = _Trace(), self._bounds
+        bounds.end = time.monotonic() + timeout
+
+        def follow(event: str, info: Mapping[str, Any]) -> None:
+            trace(event, info)
+            bounds(event, info)
+
         try:
-            answer = self._transport.handle_request(self._connection.build(request, timeout, trace))
+            answer = self._transport.handle_request(self._connection.build(request, timeout, follow))
             content = bytearray()
             try:
                 for chunk in answer.iter_bytes():
                     content += chunk
                     if len(content) > LARGEST_ANSWER:
                         raise _too_large()
-                    # Each read is bounded by itself; a body that trickles would outlive any deadline.
-                    if time.monotonic() > end:
-                        raise TransportFailure("no complete answer in time", sent=True)
             finally:
                 answer.close()
             return _response(answer.status_code, answer.headers, bytes(content))
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-            raise _failure(error, trace.sent) from error
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError) as error:
+            raise _failure(error, trace.sent) from (None if isinstance(error, _UNSENDABLE) else error)
 
     def close(self) -> None:
         self._transport.close()
@@ -170,8 +219,8 @@ class AsyncTransport:
                 return await self._exchange(self._connection.build(request, timeout, trace.in_async))
         except TimeoutError as error:
             raise TransportFailure("no complete answer in time", sent=trace.sent) from error
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-            raise _failure(error, trace.sent) from error
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError) as error:
+            raise _failure(error, trace.sent) from (None if isinstance(error, _UNSENDABLE) else error)
 
     async def _exchange(self, prepared: httpx.Request) -> Response:
         answer = await self._transport.handle_async_request(prepared)

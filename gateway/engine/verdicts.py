@@ -76,7 +76,9 @@ def judge_failure(request: Request, failure: TransportFailure) -> Verdict:
         return Verdict(error=error, again=not failure.lasting)
     if request.write:
         return Verdict(error=_unknown(str(failure), failure))
-    error = ProviderUnavailable(f"{failure}; it was a read, nothing was changed", outcome=Outcome.REJECTED)
+    error = ProviderUnavailable(
+        f"{failure}; it was a read, nothing was changed", outcome=Outcome.REJECTED, retryable=not failure.lasting
+    )
     return Verdict(error=error, again=not failure.lasting)
 
 
@@ -88,7 +90,7 @@ def judge_answer(
     if response.is_success and failure is None:
         return _parsed(request, response, redactor)
     said = redactor.text(failure.message)[:300] if failure else shown(request, response, redactor)
-    code = failure.code if failure else None
+    code = redactor.text(failure.code) if failure and failure.code else None
     if status == 429 or (failure is not None and failure.kind is RateLimited):
         after = _retry_after(response, now)
         return Verdict(
@@ -121,7 +123,7 @@ def judge_answer(
         )
     if request.write:
         return Verdict(error=_unknown(f"the answer was HTTP {status}: {said}", None, code))
-    if status >= 500:
+    if status >= 500 or status == 408:
         error = ProviderUnavailable(
             f"server error (HTTP {status}: {said}); it was a read, nothing was changed",
             outcome=Outcome.REJECTED,
@@ -172,7 +174,8 @@ def shown(request: Request, response: Response, redactor: Redactor) -> str:
     """
     if request.quiet:
         return f"{len(response.content)} bytes, not shown"
-    head = response.content[:2000].decode("utf-8", "replace")
+    # Cleaned before it is cut: half a secret would not be found any more.
+    head = response.content[:65536].decode("utf-8", "replace")
     head = _FIELD.sub(lambda match: f'"{match[1]}":"{HIDDEN}"' if is_telling(match[1]) else match[0], head)
     head = " ".join(redactor.text(head).split())
     return (head[:197] + "…" if len(head) > 200 else head) or "an empty body"

@@ -1,9 +1,9 @@
 """A scripted HTTP server on 127.0.0.1. It says what it is told to say, byte by byte, and remembers what it was asked.
 
-`plan(...)` queues what happens to the next requests, one play each; a request that nothing is planned for is given to
-`app` (a function of `Seen` that returns an `Answer`; by default 200 with an empty object). Connections are kept alive
-unless the play ends them. Nothing here waits for time to pass: a play that holds a request back does so until
-`release()`, or until the client gives up.
+`plan(...)` queues what happens to the next requests, one play each. To a request that nothing is planned for happens
+what `every` says, or else what `app` makes of it (a function of `Seen`; by default 200 with an empty object).
+Connections are kept alive unless the play ends them. Nothing here waits for time to pass: a play that holds a request
+back does so until `release()`, or until the client gives up.
 """
 
 from __future__ import annotations
@@ -112,6 +112,8 @@ class Drop(Play):
     reset: bool = False
 
     def perform(self, server: Loopback, line: socket.socket, seen: Seen | None) -> bool:
+        if not self.reads:
+            line.recv(1, socket.MSG_PEEK)  # so that the request has begun to leave: it is no refusal to connect
         if self.reset:
             line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         return False
@@ -182,8 +184,16 @@ def oversized(size: int) -> Answer:
 class Loopback:
     """The server; use it inside `with`. `requests` are those that were read whole, in the order of their arrival."""
 
-    def __init__(self, *plays: Play, app: Callable[[Seen], Answer] | None = None, tls: Path | None = None) -> None:
+    def __init__(
+        self,
+        *plays: Play,
+        every: Play | None = None,
+        app: Callable[[Seen], Play] | None = None,
+        tls: Path | None = None,
+        opens: bool = True,
+    ) -> None:
         self.app = app or (lambda seen: Answer())
+        self.every = every
         self.requests: list[Seen] = []
         self.connections = 0
         self.failed_handshakes = 0
@@ -199,7 +209,9 @@ class Loopback:
             self._tls.load_cert_chain(tls)
         self._lines: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
-        self._door = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self._door = socket.socket()
+        self._door.bind(("127.0.0.1", 0))
+        self._opens_at_once = opens
         self.port: int = self._door.getsockname()[1]
 
     @property
@@ -220,8 +232,14 @@ class Loopback:
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.requests) >= requests, _PATIENCE), "they never came"
 
-    def __enter__(self) -> Self:
+    def open(self) -> None:
+        """Listen, where `opens=False` was given: until then connections are refused."""
+        self._door.listen(256)
         self._start(self._accept)
+
+    def __enter__(self) -> Self:
+        if self._opens_at_once:
+            self.open()
         return self
 
     def __exit__(
@@ -283,7 +301,10 @@ class Loopback:
     def _one(self, line: socket.socket, number: int, first: bool) -> bool:
         with self._changed:
             # Only on a fresh connection: a client that sees a kept one closed goes elsewhere before it sends.
-            at_once = self._plays.popleft() if first and self._plays and not self._plays[0].reads else None
+            following = self._plays[0] if self._plays else self.every
+            at_once = following if first and following is not None and not following.reads else None
+            if at_once is not None and self._plays:
+                self._plays.popleft()
         if at_once is not None:
             return at_once.perform(self, line, None)
         seen = _read(line, number)
@@ -297,7 +318,7 @@ class Loopback:
             self._changed.notify_all()
         try:
             if planned is None:
-                planned = self.app(seen)
+                planned = self.every or self.app(seen)
             return planned.perform(self, line, seen) and seen.headers.get("connection") != "close"
         finally:
             with self._changed:

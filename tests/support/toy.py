@@ -255,7 +255,8 @@ class Toy(Adapter[ToySettings]):
     def create_order(self, order: NewOrder) -> Operation[ProviderOrder]:
         if order.request.price.asset.code not in ("USD", "EUR"):
             raise InvalidRequest("toy takes prices in USD and EUR", hint="state the price in one of them")
-        body = {"price": order.request.price.amount, "currency": order.request.price.asset.code, "note": order.attempt}
+        asked = order.request
+        body = {"price": asked.price.amount, "currency": asked.price.asset.code, "note": asked.description}
         data = yield from ask(Request("POST", "/orders", json=body, write=True), data_of_order)
         return _order(data)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 __all__ = ["START", "VirtualClock"]
@@ -19,6 +20,8 @@ class VirtualClock:
         self._passed = 0.0
         self._lock = threading.Lock()
         self.slept: list[float] = []
+        self.while_asleep: Callable[[], None] = lambda: None
+        """What happens during each pause."""
 
     def now(self) -> datetime:
         return self._start + timedelta(seconds=self._passed)
@@ -32,6 +35,7 @@ class VirtualClock:
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
+        self.while_asleep()
         self.advance(seconds)
 
     async def asleep(self, seconds: float) -> None:
