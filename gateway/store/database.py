@@ -139,9 +139,10 @@ class Database:
         return this_process()
 
     def close(self) -> None:
-        """Close the connections. Lanes that are held stay held until they are left."""
+        """Close the connections and leave the lanes. What is under way has to end first."""
         self._refusal = "it is closed"
         _open.discard(self)
+        self._lanes.close()
         self._engine.dispose()
 
     def __enter__(self) -> Self:

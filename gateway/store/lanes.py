@@ -45,6 +45,10 @@ class Lanes(Protocol):
         """The lane, or None when somebody else is in it."""
         ...
 
+    def close(self) -> None:
+        """Give back what is held."""
+        ...
+
     def after_fork(self) -> None:
         """In the child: let go of the parent's lanes without giving them back."""
         ...
@@ -82,6 +86,9 @@ class MemoryLanes:
                 return None
             self._taken.add(name)
         return LaneToken(name, lambda: self._taken.discard(name))
+
+    def close(self) -> None:
+        self._taken.clear()
 
     def after_fork(self) -> None:
         self._taken, self._lock = set(), threading.Lock()
@@ -135,6 +142,10 @@ class FileLanes:
             # Unlocked by hand, because a child process may hold a copy of the descriptor.
             fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
+
+    def close(self) -> None:
+        for token in tuple(self._held.values()):
+            token.leave()
 
     def after_fork(self) -> None:
         held, self._held = self._held, {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -97,6 +98,19 @@ def begin(
         now=now,
         lease=lease,
     )
+
+
+def open_files(under: Path) -> dict[str, int]:
+    """The files of this process in a folder, with their descriptors."""
+    found = {}
+    for descriptor in os.listdir("/proc/self/fd"):
+        try:
+            target = os.readlink(f"/proc/self/fd/{descriptor}")
+        except FileNotFoundError:  # the listing's own
+            continue
+        if target.startswith(str(under)):
+            found[target] = int(descriptor)
+    return found
 
 
 class Child:

@@ -23,7 +23,7 @@ from gateway.store import freezes, journal
 from gateway.store.database import Database
 from gateway.store.failures import failure
 from gateway.store.tables import orders, request_numbers
-from store.samples import LATER, NOW, begin, make_order
+from store.samples import LATER, NOW, begin, make_order, open_files
 
 
 def count(connection: Connection) -> int:
@@ -456,6 +456,11 @@ class TestForks:
         database.transaction(lambda connection: put(connection, "parent"))
         assert database.transaction(count) == 3
         assert database.check()["ok"]
+
+    def test_no_connection_crosses(self, database: Database, tmp_path: Path) -> None:
+        database.transaction(put)
+        assert database.name in open_files(tmp_path)
+        assert self.forked(lambda: open_files(tmp_path)) == "{}"
 
     def test_a_child_has_none_of_its_parents_lanes(self, database: Database) -> None:
         held = database.enter_lane("a", 0)

@@ -14,7 +14,7 @@ import pytest
 from gateway.errors import StoreError
 from gateway.store import lanes as module
 from gateway.store.database import Database
-from store.samples import children
+from store.samples import children, open_files
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -110,6 +110,14 @@ class TestProcesses:
 
 
 class TestFiles:
+    def test_closing_the_store_leaves_its_lanes(self, database: Database, url: str, tmp_path: Path) -> None:
+        token = database.enter_lane("a", 0)
+        database.close()
+        database.leave_lane(token)
+        assert open_files(tmp_path) == {}
+        with Database.open(url) as again:
+            assert again.try_lane("a") is not None
+
     def test_no_name_is_seen_and_nothing_stays(self, database: Database, tmp_path: Path) -> None:
         folder = tmp_path / "gateway.db-lanes"
         token = database.enter_lane("shop/secret", 0)
@@ -137,10 +145,29 @@ class TestFiles:
         assert locked
         assert database.try_lane("a") is None
 
+    def test_nor_when_the_next_holder_has_made_another(
+        self, database: Database, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        flock, token = fcntl.flock, database.enter_lane("a", 0)
+        others: list[object] = []
+
+        def slow(descriptor: int, operation: int) -> None:
+            monkeypatch.setattr(fcntl, "flock", flock)
+            database.leave_lane(token)
+            others.append(database.try_lane("a"))
+            flock(descriptor, operation)
+
+        monkeypatch.setattr(fcntl, "flock", slow)
+        assert database.try_lane("a") is None
+        assert others
+        assert others[0] is not None
+
     def test_a_file_that_cannot_be_removed_does_not_keep_the_lane(
-        self, database: Database, monkeypatch: pytest.MonkeyPatch
+        self, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         token = database.enter_lane("a", 0)
+        (descriptor,) = open_files(tmp_path / "gateway.db-lanes").values()
+        copy = os.dup(descriptor)  # as a child process may have one
 
         def refuse(self: Path, missing_ok: bool = False) -> None:
             raise PermissionError(1, "no")
@@ -148,16 +175,16 @@ class TestFiles:
         monkeypatch.setattr(Path, "unlink", refuse)
         database.leave_lane(token)
         assert database.try_lane("a") is not None
+        os.close(copy)
 
     @pytest.mark.parametrize("where", ["mkdir", "flock"])
     def test_a_folder_that_cannot_be_used(
-        self, database: Database, where: str, monkeypatch: pytest.MonkeyPatch
+        self, database: Database, tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def refuse(*args: Any, **kwargs: Any) -> None:
             raise OSError(37, "No locks available")
 
-        opened = set(os.listdir("/proc/self/fd"))
         monkeypatch.setattr(*((Path, "mkdir") if where == "mkdir" else (fcntl, "flock")), refuse)
         with pytest.raises(StoreError, match=r"gateway\.db-lanes cannot be used: No locks available.*writable"):
             database.try_lane("a")
-        assert set(os.listdir("/proc/self/fd")) == opened
+        assert open_files(tmp_path / "gateway.db-lanes") == {}
