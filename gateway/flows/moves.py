@@ -45,8 +45,8 @@ def follow(attempt: Attempt, seen: ProviderOrder, tolerance: Decimal = Decimal(0
         exceptions.add(OrderException.LATE)
     if status is OrderStatus.UNDERPAID:
         exceptions.add(OrderException.PARTIAL)
-    if status in (attempt.status, OrderStatus.REFUNDED):
-        exceptions |= known
+    if status in (attempt.status, OrderStatus.REFUNDED, OrderStatus.EXPIRED):
+        exceptions |= known  # what has arrived of an expired order is still there
     return Move(status, frozenset(exceptions), snapshot, status)
 
 
