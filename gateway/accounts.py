@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import BaseModel
 
@@ -64,7 +64,8 @@ class OpenAccount:
         self._uniform = uniform
         self.redactor = Redactor(secrets_in(settings))
         self.adapter: Adapter[Any] = provider.adapter(Account(name, settings.environment, settings, clock.now))
-        # Asked for at every request, and runtime checks of a Protocol are slow.
+        # Runtime checks of a Protocol are slow, and these are asked for at every request.
+        self._fulfilled: set[type] = set()
         self.login: LoginAuth | None = self.adapter.auth if isinstance(self.adapter.auth, LoginAuth) else None
         self.window = rate_window or RateWindow(provider.rate_limit)
         self.capabilities: Capabilities = self.adapter.capabilities() or provider.capabilities
@@ -92,6 +93,8 @@ class OpenAccount:
         """The adapter as one of the contracts, for typed calls. Raises PluginError when it lacks what its table
         declares.
         """
+        if contract in self._fulfilled:
+            return cast(C, self.adapter)
         if not isinstance(self.adapter, contract):
             raise PluginError(
                 f"the adapter of {self.provider.name} declares this operation but is no {contract.__name__}",
@@ -99,6 +102,7 @@ class OpenAccount:
                 provider=self.provider.name,
                 hint="tell the author of the provider's package",
             )
+        self._fulfilled.add(contract)
         return self.adapter
 
     def learn_secrets(self) -> None:

@@ -148,6 +148,8 @@ def encode_json(data: Any) -> bytes:
 
 
 def _numbers(data: Any) -> Any:
+    if isinstance(data, (str, int)):
+        return data
     if isinstance(data, Decimal):
         return msgspec.Raw(plain(data).encode())
     if isinstance(data, float):
