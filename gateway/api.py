@@ -44,6 +44,8 @@ from gateway.models.withdrawals import ProviderWithdrawal, Withdrawal, Withdrawa
 from gateway.observation import Record
 
 if TYPE_CHECKING:
+    from gateway.config import GatewaySettings
+    from gateway.contracts.adapter import RateLimit
     from gateway.core import Core
     from gateway.engine.clock import Clock
     from gateway.engine.drivers import SyncDriver
@@ -61,7 +63,8 @@ class Gateway:
 
     `accounts`, `routes`, `store` and the other settings are those of the configuration file, as data. `clock`,
     `sleep` and `uniform` (a source of numbers from 0 to 1) replace time and chance in tests. `plugins` replaces
-    what is installed. Raises ConfigurationError, with the path of every wrong setting.
+    what is installed. `settings` is a configuration that was read before: no other is read then. Raises
+    ConfigurationError, with the path of every wrong setting.
     """
 
     def __init__(
@@ -78,21 +81,23 @@ class Gateway:
         uniform: Callable[[], float] = random.random,
         plugins: Plugins | None = None,
         file: str | os.PathLike[str] | None = None,
+        settings: GatewaySettings | None = None,
     ) -> None:
         # Imported here, so that a program which only imports the library does not pay for what it may never open.
         from gateway.config import load_settings
         from gateway.core import Core
         from gateway.plugins import load_plugins
 
-        settings = load_settings(
-            file,
-            accounts=accounts,
-            routes=routes,
-            store=store,
-            public_base_url=public_base_url,
-            callback_key=callback_key,
-            trusted_proxies=trusted_proxies,
-        )
+        if settings is None:
+            settings = load_settings(
+                file,
+                accounts=accounts,
+                routes=routes,
+                store=store,
+                public_base_url=public_base_url,
+                callback_key=callback_key,
+                trusted_proxies=trusted_proxies,
+            )
         self._core: Core = Core(settings, plugins or load_plugins(), clock=clock, uniform=uniform)
         self._sleep = sleep
         self._closed = False
@@ -217,6 +222,15 @@ class AccountHandle:
     @property
     def capabilities(self) -> Capabilities:
         return self._account.capabilities
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """How often the provider lets one key be used; None when it does not say."""
+        return self._account.provider.rate_limit
+
+    def rate_headroom(self) -> int | None:
+        """How many calls may leave now without waiting, as far as this process used the key; None without a limit."""
+        return self._account.window.headroom(self._account.clock.monotonic())
 
     def can(self, operation: str, variant: str = "") -> bool:
         """Whether the call may be made: offered, and documented or allowed by `allow_inferred`."""

@@ -25,7 +25,17 @@ from gateway.money import Money
 from gateway.plugins import Plugins
 from gateway.secrets import Secret
 
-__all__ = ["GatewaySettings", "Route", "account_settings", "load_settings", "resolve_secret"]
+__all__ = [
+    "DEFAULT_STORE",
+    "GatewaySettings",
+    "Route",
+    "account_settings",
+    "check_settings",
+    "load_settings",
+    "read_file",
+    "read_settings",
+    "resolve_secret",
+]
 
 DEFAULT_STORE = "sqlite:///gateway.db"
 
@@ -132,11 +142,18 @@ def load_settings(file: str | os.PathLike[str] | None = None, **given: Any) -> G
 
     Raises ConfigurationError.
     """
-    data: dict[str, Any] = {}
-    if file is not None:
-        data = _read(Path(file))
+    return check_settings(read_settings(file, **given))
+
+
+def read_settings(file: str | os.PathLike[str] | None = None, **given: Any) -> dict[str, Any]:
+    """The same as data, put together and not checked. Raises ConfigurationError for what cannot be read at all."""
+    data = read_file(Path(file)) if file is not None else {}
     data = _merged(data, _from_environment())
-    data = _merged(data, {key: value for key, value in given.items() if value is not None})
+    return _merged(data, {key: value for key, value in given.items() if value is not None})
+
+
+def check_settings(data: Mapping[str, Any]) -> GatewaySettings:
+    """The configuration that this data is; its accounts are checked when they are opened. Raises ConfigurationError."""
     settings = _checked(GatewaySettings, data)
     known = set(settings.accounts)
     for index, route in enumerate(settings.routes):
@@ -149,7 +166,8 @@ def load_settings(file: str | os.PathLike[str] | None = None, **given: Any) -> G
     return settings
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_file(path: Path) -> dict[str, Any]:
+    """What a configuration file says, alone and not checked. Raises ConfigurationError."""
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -14,6 +14,7 @@ class Record:
     """One thing that ended. `seconds` is how long it took; `status` the HTTP status of an exchange that was answered.
 
     `outcome` is `done` or one of the outcomes of `gateway.errors`. `attempt` counts the sendings of one request from 1.
+    `date` is the Date header of the answer, as it stands there (RFC 9110, 6.6.1).
     """
 
     kind: Literal["exchange", "operation"]
@@ -28,3 +29,4 @@ class Record:
     status: int | None = None
     attempt: int = 1
     error: str | None = None
+    date: str | None = None

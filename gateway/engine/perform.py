@@ -220,6 +220,7 @@ def _judged(run: Performance, signed: Request, sending: int) -> Flow[Verdict]:
             status=response.status if response is not None else None,
             attempt=sending,
             error=type(verdict.error).__name__ if verdict.error is not None else None,
+            date=response.headers.get("date") if response is not None else None,
         )
     )
     return verdict

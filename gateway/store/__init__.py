@@ -1,4 +1,5 @@
-"""The store: what must survive a crash, in SQL. All functions take a connection and run inside `Database.transaction`.
+"""The store: what must survive a crash, in SQL. All functions take a connection and run inside `Database.transaction`
+or, where they only read, `Database.read`.
 
 database.py     opening, transactions, checking and upgrading
 schema.py       which revision of the schema a database has
@@ -14,4 +15,5 @@ outcomes.py     what the end of a write, or the doubt about it, means for the ro
 orders.py  withdrawals.py  refunds.py  customers.py  cards.py  trades.py
 freezes.py      accounts whose payouts are stopped
 numbers.py      request numbers that only grow
+export.py       the rows about money, for other programs
 """

@@ -82,6 +82,17 @@ class Database:
         with self._connected("BEGIN IMMEDIATE") as connection:
             return work(connection)
 
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Run `work`, which only reads, on one state of the store; others may go on writing meanwhile."""
+        with self._connected("BEGIN") as connection:
+            return work(connection)
+
+    def require_writable(self) -> None:
+        """Write, and take it back. Raises StoreError, with what to do, when the store cannot be written."""
+        with self._connected("BEGIN IMMEDIATE") as connection:
+            connection.exec_driver_sql("CREATE TABLE written (nothing INTEGER)")
+            connection.rollback()
+
     def check(self) -> dict[str, Any]:
         """The health of the store as JSON-able data; `ok` sums it up. Changes nothing."""
         with self._connected("BEGIN") as connection:
