@@ -20,6 +20,7 @@ from gateway.flows.orders import customer_at
 from gateway.flows.writes import Write, comparable, once, recorded
 from gateway.models.base import Page
 from gateway.models.cards import Card, CardRequest, CardTransaction, OneTimeCode
+from gateway.secrets import Raw
 from gateway.store import cards as store
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def create(core: Core, request: CardRequest, *, account: str | None, seconds: fl
             account=chosen,
             request=asked,
             prepare=lambda: chosen.able(CreatesCards).create_card(new),
+            kept=without_secrets,
             on_done=keep,
         )
         issued = yield from once(core, write, core.deadline(seconds, chosen))
@@ -69,8 +71,8 @@ def create(core: Core, request: CardRequest, *, account: str | None, seconds: fl
 
 
 def without_secrets(card: Card) -> Card:
-    """The card as it may be stored."""
-    return card.model_copy(update={"number": None, "cvv": None})
+    """The card as it may be stored: without the provider's answer too, in which a code may stand under any name."""
+    return card.model_copy(update={"number": None, "cvv": None, "raw": Raw()})
 
 
 def page(

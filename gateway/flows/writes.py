@@ -63,7 +63,7 @@ class Write(Generic[P]):
     `prepare` makes the adapter's operation, whose own checks run before anything is recorded. The `on_…` steps run
     in the same transaction as the journal's move: `on_intent` may still refuse (limits), `on_done` keeps the
     result, `on_rejected` and `on_reopened` undo what `on_intent` wrote. `check` compares an answer with what was
-    asked; its text says what differs.
+    asked; its text says what differs. `kept` is what of the result may be recorded.
     """
 
     operation: str
@@ -77,6 +77,7 @@ class Write(Generic[P]):
     on_rejected: Callable[[Connection, GatewayError], None] = field(default=lambda connection, error: None)
     on_reopened: Callable[[Connection, GatewayError], None] = field(default=lambda connection, error: None)
     check: Callable[[P], str | None] = field(default=lambda result: None)
+    kept: Callable[[P], P] = field(default=lambda result: result)
     provider_id: Callable[[P], str | None] = field(default=lambda result: getattr(result, "provider_id", None))
 
 
@@ -178,7 +179,7 @@ def once(core: Core, write: Write[P], deadline: Deadline) -> Flow[P | None]:
             connection,
             entry.id,
             JournalState.DONE,
-            result=result.model_dump(mode="json"),
+            result=write.kept(result).model_dump(mode="json"),
             provider_id=write.provider_id(result),
             owner=entry.owner,
             now=core.now(),
