@@ -17,7 +17,26 @@ from typer.completion import get_completion_inspect_parameters, install_callback
 from typer.core import TyperGroup
 
 from gateway._version import __version__
-from gateway.cli import capabilities, freeze, journal, orders, providers, sandbox, store, wallets, withdrawals
+from gateway.cli import (
+    capabilities,
+    cards,
+    currencies,
+    customers,
+    doctor,
+    freeze,
+    journal,
+    keys,
+    markets,
+    orders,
+    providers,
+    refunds,
+    sandbox,
+    store,
+    trades,
+    transactions,
+    wallets,
+    withdrawals,
+)
 from gateway.cli.output import Output, complain, report
 from gateway.cli.plugins import add_plugin_commands
 from gateway.cli.session import AsJson, Session, misuse
@@ -27,6 +46,15 @@ from gateway.plugins import Plugins, load_plugins
 __all__ = ["build", "run"]
 
 DEMO = "gateway.cli.demo"
+
+# In the order of the help, which shows commands before groups: to see, money in, money out, exchange, running it.
+_GROUPS = (
+    *(sandbox, doctor, providers, capabilities, keys),
+    *(orders, refunds, customers, cards),
+    *(wallets, withdrawals, transactions, currencies),
+    *(markets, trades),
+    *(journal, freeze, store),
+)
 
 
 class Shell(StrEnum):
@@ -102,7 +130,7 @@ def build(plugins: Plugins) -> typer.Typer:
     )
     app.callback()(_root)
     _add_demo(app)
-    for group in (sandbox, providers, capabilities, orders, wallets, withdrawals, journal, freeze, store):
+    for group in _GROUPS:
         group.add(app)
     add_plugin_commands(app, plugins)
     return app

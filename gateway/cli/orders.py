@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli import watching
 from gateway.cli.output import Column, data_of
 from gateway.cli.qr import show_qr
-from gateway.cli.session import AccountName, AsJson, ConfigFile, Limit, Session, example, misuse, session
+from gateway.cli.session import AccountName, AsJson, ConfigFile, Limit, Session, example, misuse, only_account, session
 from gateway.models.base import Fee
-from gateway.models.orders import Order, OrderRequest, OrderStatus, Settlement
+from gateway.models.orders import Order, OrderRequest, OrderStatus, ProviderOrder, Settlement
 from gateway.money import Money
 
 __all__ = ["add"]
@@ -19,11 +20,14 @@ __all__ = ["add"]
 Reference = Annotated[str, typer.Argument(help="The merchant's own number of the order.")]
 Qr = Annotated[bool, typer.Option("--qr", help="Draw a QR code for the payer; on a terminal only.")]
 
-app = typer.Typer(help="Payments: create, look up, list, renew.", no_args_is_help=True)
+app = typer.Typer(help="Payments: create, look up, list, renew, watch.", no_args_is_help=True)
 
 
 def add(root: typer.Typer) -> None:
     root.add_typer(app, name="orders")
+
+
+watching.add(app)
 
 
 @app.command(
@@ -117,6 +121,38 @@ def renew(
         _show(here, gateway.orders.renew(reference, account=account), qr=qr)
 
 
+@app.command(
+    "fetch",
+    epilog=example(
+        "gateway orders fetch --account shop --provider-id 4711", "gateway orders fetch --account shop --limit 20"
+    ),
+)
+def fetch(
+    context: typer.Context,
+    account: AccountName = None,
+    provider_id: Annotated[
+        str | None, typer.Option("--provider-id", metavar="ID", help="The provider's own number; else its list.")
+    ] = None,
+    customer: Annotated[
+        str | None, typer.Option("--customer", metavar="NUMBER", help="Of the list, only this customer's.")
+    ] = None,
+    limit: Limit = 100,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show an order, or the list of orders, as the provider has it, also what was not made here. Changes nothing."""
+    here = session(context, config, as_json)
+    if provider_id is not None and customer is not None:
+        misuse("--provider-id and --customer exclude each other")
+    with here.gateway() as gateway:
+        name = only_account(gateway, account)
+        if provider_id is not None:
+            here.output.one(gateway.orders.fetch(account=name, provider_id=provider_id), _FETCHED, data_of)
+            return
+        orders = list(islice(gateway.orders.fetch_all(account=name, customer=customer), limit))
+    here.output.rows(orders, _FETCHED_LIST, data_of)
+
+
 def _pairs(texts: list[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for text in texts:
@@ -181,3 +217,21 @@ _LIST: list[Column[Order]] = [
     Column("account", lambda order: order.account),
     Column("created at", lambda order: order.created_at),
 ]
+_FETCHED: list[Column[ProviderOrder]] = [
+    Column("provider id", lambda order: order.provider_id),
+    Column("status", lambda order: order.status, coloured=True),
+    Column("provider status", lambda order: order.provider_status),
+    Column("exceptions", lambda order: order.exceptions),
+    Column("reference", lambda order: order.reference),
+    Column("price", lambda order: order.price),
+    Column("pay amount", lambda order: order.pay.amount),
+    Column("pay address", lambda order: order.pay.address),
+    Column("received", lambda order: order.received),
+    Column("net", lambda order: order.net),
+    Column("fees", lambda order: fees(order.fees)),
+    Column("transactions", lambda order: order.transactions),
+    Column("created at", lambda order: order.created_at),
+    Column("expires at", lambda order: order.expires_at),
+    Column("warnings", lambda order: order.warnings),
+]
+_FETCHED_LIST = [*_FETCHED[:6], _FETCHED[8], _FETCHED[12]]

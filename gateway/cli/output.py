@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
@@ -20,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.errors import GatewayError
+from gateway.money import plain
 
 __all__ = ["Column", "Output", "complain", "data_of", "named", "report", "shown"]
 
@@ -32,9 +34,11 @@ _VISIBLE = {code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" for code 
 )
 
 _STYLES = {
-    **dict.fromkeys(("supported", "paid", "completed", "done"), "green"),
-    **dict.fromkeys(("manual", "creating", "pending", "processing", "intended", "sent", "underpaid"), "yellow"),
-    **dict.fromkeys(("failed", "unknown", "unconfirmed", "unrecognised", "rejected"), "red"),
+    **dict.fromkeys(("supported", "paid", "completed", "done", "ok", "filled", "active"), "green"),
+    **dict.fromkeys(
+        ("manual", "creating", "pending", "processing", "intended", "sent", "underpaid", "open", "warning"), "yellow"
+    ),
+    **dict.fromkeys(("failed", "unknown", "unconfirmed", "unrecognised", "rejected", "declined", "problem"), "red"),
     **dict.fromkeys(("absent", "expired", "cancelled", "refunded"), "dim"),
 }
 
@@ -54,6 +58,8 @@ def shown(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, Decimal):
+        return plain(value)
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if isinstance(value, (set, frozenset)):
@@ -153,6 +159,17 @@ class Output:
         for title, cell in cells:
             # Never wrapped by us: an address with a line break in it cannot be copied.
             _console().print(Text.assemble((f"{title:{width}}  ", "bold"), cell), soft_wrap=True)
+
+    def line(self, item: T, columns: Sequence[Column[T]], *, first: bool) -> None:
+        """One of several lines that come one by one; nothing with `--json`. The titles stand above the first."""
+        if self.as_json:
+            return
+        if not self.on_terminal:
+            titles = "\t".join(column.title for column in columns) + "\n" if first else ""
+            _write(titles + "\t".join(shown(column.value(item)) for column in columns) + "\n")
+            return
+        cells = [cell for column in columns if (cell := _cell(column, item))]
+        _console().print(Text("  ").join(cells), soft_wrap=True)
 
     def text(self, text: str, *, style: str = "") -> None:
         """Lines of our own, as they are."""

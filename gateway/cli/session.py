@@ -19,9 +19,11 @@ __all__ = [
     "AccountName",
     "AsJson",
     "ConfigFile",
+    "CustomerName",
     "Limit",
     "Session",
     "Yes",
+    "chosen",
     "example",
     "misuse",
     "only_account",
@@ -41,6 +43,7 @@ ConfigFile = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 AccountName = Annotated[str | None, typer.Option("--account", metavar="NAME", help="An account of the configuration.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+CustomerName = Annotated[str, typer.Option("--customer", metavar="NUMBER", help="Your own number of the customer.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="At most this many.")]
 
 
@@ -110,6 +113,15 @@ def only_account(gateway: Gateway, named: str | None) -> str:
     raise InvalidRequest(
         "an account has to be named", hint="--account with one of: " + (", ".join(gateway.accounts) or "none")
     )
+
+
+def chosen(gateway: Gateway, named: str | None) -> str:
+    """Where a write will go, for a question."""
+    name = named or (gateway.accounts[0] if len(gateway.accounts) == 1 else None)
+    if name is None:
+        return "the first account that the routes allow,"
+    handle = gateway.account(name)
+    return f"{name} ({handle.provider}, {handle.environment})"
 
 
 def misuse(message: str, *, hint: str | None = None) -> NoReturn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from gateway.cli import export
 from gateway.cli.output import named, report
 from gateway.cli.session import AsJson, ConfigFile, example, session
 from gateway.errors import StoreError
@@ -19,6 +20,9 @@ app = typer.Typer(help="The gateway's own database.", no_args_is_help=True)
 
 def add(root: typer.Typer) -> None:
     root.add_typer(app, name="store")
+
+
+export.add(app)
 
 
 @app.command("check", epilog=example("gateway store check --json"))

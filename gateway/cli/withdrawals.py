@@ -8,10 +8,9 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from gateway.api import Gateway
 from gateway.cli.orders import fees
 from gateway.cli.output import Column, data_of
-from gateway.cli.session import AccountName, AsJson, ConfigFile, Limit, Yes, example, misuse, session
+from gateway.cli.session import AccountName, AsJson, ConfigFile, Limit, Yes, chosen, example, misuse, session
 from gateway.errors import InvalidRequest
 from gateway.models.base import what_is_wrong
 from gateway.models.withdrawals import (
@@ -75,7 +74,7 @@ def create(
         raise InvalidRequest(f"the destination is wrong: {what_is_wrong(error)}") from None
     request = WithdrawalRequest(reference=reference, amount=Money.parse(amount), to=to, description=description)
     with here.gateway() as gateway:
-        here.confirm(f"Pay out {request.amount} to {to} {_source(gateway, account)} as {reference}?", yes=yes)
+        here.confirm(f"Pay out {request.amount} to {to} from {chosen(gateway, account)} as {reference}?", yes=yes)
         withdrawal = gateway.withdrawals.create(request, account=account)
     here.output.one(withdrawal, _ONE, data_of)
 
@@ -89,14 +88,6 @@ def _one_destination(
         misuse("--memo belongs to --to-address")
     if (customer is None) != (to_card is None):
         misuse("--to-card and --customer belong together")
-
-
-def _source(gateway: Gateway, account: str | None) -> str:
-    name = account or (gateway.accounts[0] if len(gateway.accounts) == 1 else None)
-    if name is None:
-        return "from the first account that the routes allow,"
-    handle = gateway.account(name)
-    return f"from {name} ({handle.provider}, {handle.environment})"
 
 
 @app.command("get", epilog=example("gateway withdrawals get payout-77"))

@@ -90,7 +90,7 @@ class Database:
     def require_writable(self) -> None:
         """Write, and take it back. Raises StoreError, with what to do, when the store cannot be written."""
         with self._connected("BEGIN IMMEDIATE") as connection:
-            connection.exec_driver_sql("CREATE TABLE written (nothing INTEGER)")
+            connection.exec_driver_sql("CREATE TABLE write_probe (n INTEGER)")
             connection.rollback()
 
     def check(self) -> dict[str, Any]:

@@ -1,0 +1,114 @@
+"""`gateway doctor`: is everything as it has to be, and what to do where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import typer
+
+from gateway.api import Gateway
+from gateway.cli import checks
+from gateway.cli.checks import Finding, Level
+from gateway.cli.output import Column, complain
+from gateway.cli.progress import waiting
+from gateway.cli.session import AsJson, ConfigFile, Session, example, session
+from gateway.config import DEFAULT_STORE, GatewaySettings, account_settings, check_settings, read_file, read_settings
+from gateway.errors import ConfigurationError, GatewayError
+from gateway.plugins import Plugins, load_plugins
+
+__all__ = ["add"]
+
+
+def add(app: typer.Typer) -> None:
+    app.command("doctor", epilog=example("gateway doctor", "gateway doctor --config gateway.toml --json"))(doctor)
+
+
+def doctor(context: typer.Context, config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Check plugins, configuration, secrets, store, clock, and every account with an authenticated read.
+
+    Every line is ok, a warning or a problem, and says what to do. A broken configuration is checked as far as it can
+    be read, each account by itself. It changes nothing at the providers. Exit status 1 when there is a problem.
+    """
+    here = session(context, config, as_json)
+    with waiting("looking", quiet=here.as_json):
+        findings = list(_findings(here))
+    problems = sum(finding.level is Level.PROBLEM for finding in findings)
+    warnings = sum(finding.level is Level.WARNING for finding in findings)
+    if here.as_json:
+        rows = [asdict(finding) for finding in findings]
+        here.output.document({"ok": not problems, "problems": problems, "warnings": warnings, "checks": rows})
+    else:
+        here.output.rows(findings, _COLUMNS, asdict)
+    if problems:
+        if not here.as_json:
+            complain(f"problems found: {problems}", "each line says what to do")
+        raise typer.Exit(1)
+
+
+def _findings(here: Session) -> Iterator[Finding]:
+    plugins = load_plugins()
+    yield from checks.plugins_loaded(plugins)
+    try:
+        file = here.file()
+        data = read_settings(file)
+        in_file = read_file(file) if file is not None else {}
+    except GatewayError as error:
+        yield checks.failed("configuration", error)
+        return
+    try:
+        settings = check_settings(data)
+    except GatewayError as error:
+        yield checks.failed("configuration", error)
+    else:
+        yield Finding("configuration", Level.OK, f"read from {file}" if file else "read from the environment")
+        literal = checks.literal_secrets(settings.model_copy(update={"accounts": {}}), in_file)
+        if literal:
+            todo = "write env:NAME or file:PATH instead"
+            yield Finding("settings at risk", Level.WARNING, f"a secret stands in the file: {literal[0]}", todo)
+    store = data.get("store", DEFAULT_STORE)
+    if not isinstance(store, str):
+        store = "sqlite://"  # told above; the accounts are checked without
+    else:
+        yield from checks.store_writable(store)
+    tables = _tables(data)
+    if not tables:
+        yield Finding("accounts", Level.WARNING, "none is configured", "`gateway sandbox` prints some to try")
+    with Gateway(settings=GatewaySettings(store=store), plugins=plugins) as gateway:
+        for name, table in tables.items():
+            yield from _account(gateway, plugins, name, table, _tables(in_file).get(name))
+
+
+def _tables(data: Mapping[str, Any]) -> dict[str, Any]:
+    accounts = data.get("accounts")
+    return dict(accounts) if isinstance(accounts, Mapping) else {}
+
+
+def _account(gateway: Gateway, plugins: Plugins, name: str, table: Any, in_file: Any) -> Iterator[Finding]:
+    missing = checks.secrets_resolved(name, table) if isinstance(table, Mapping) else []
+    if missing:
+        # Without them the account cannot be opened, and every further message would be about the same.
+        yield from missing
+        return
+    try:
+        settings = account_settings(name, table, plugins)
+        handle = gateway.add_account(name, **table)
+    except ConfigurationError as error:
+        yield checks.failed("account", error, name)
+        return
+    yield Finding("account", Level.OK, f"{handle.provider}, {handle.environment}", account=name)
+    yield from checks.account_at_risk(
+        name, settings, handle.capabilities, in_file if isinstance(in_file, Mapping) else {}
+    )
+    yield from checks.authenticated_read(gateway, name)
+    yield checks.headroom(handle)
+
+
+_COLUMNS: list[Column[Finding]] = [
+    Column("level", lambda finding: finding.level, coloured=True),
+    Column("account", lambda finding: finding.account),
+    Column("check", lambda finding: finding.check),
+    Column("found", lambda finding: finding.found),
+    Column("what to do", lambda finding: finding.todo),
+]

@@ -1,0 +1,79 @@
+"""`gateway refunds`: a paid order's money going back, after a confirmation."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gateway.cli.output import Column, data_of
+from gateway.cli.session import AsJson, ConfigFile, Yes, chosen, example, session
+from gateway.models.refunds import Refund, RefundRequest
+from gateway.money import Money
+
+__all__ = ["add"]
+
+app = typer.Typer(help="Refunds: create, look up.", no_args_is_help=True)
+
+
+def add(root: typer.Typer) -> None:
+    root.add_typer(app, name="refunds")
+
+
+@app.command("create", epilog=example("gateway refunds create --reference refund-1001 --order cart-1001"))
+def create(
+    context: typer.Context,
+    reference: Annotated[str, typer.Option("--reference", help="Your own number of it; it never refunds twice.")],
+    order: Annotated[str, typer.Option("--order", metavar="REFERENCE", help="The paid order.")],
+    amount: Annotated[
+        str | None, typer.Option("--amount", metavar="MONEY", help="A part, where the provider can; else the whole.")
+    ] = None,
+    reason: Annotated[str | None, typer.Option("--reason", help="Passed on where it can be.")] = None,
+    yes: Yes = False,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Refund a paid order, once, at the account where it was paid. Asks first, unless --yes.
+
+    After an unknown outcome nothing is sent again: look at the provider, then use `gateway journal settle`.
+    """
+    here = session(context, config, as_json)
+    money = Money.parse(amount) if amount is not None else None
+    request = RefundRequest(reference=reference, order=order, amount=money, reason=reason)
+    with here.gateway() as gateway:
+        paid = gateway.orders.get(order, refresh=False)
+        what = money or f"all of {paid.received or paid.price}"
+        here.confirm(f"Refund {what} of {order} from {chosen(gateway, paid.account)} as {reference}?", yes=yes)
+        refund = gateway.refunds.create(request)
+    here.output.one(refund, _COLUMNS, data_of)
+
+
+@app.command("get", epilog=example("gateway refunds get refund-1001"))
+def get(
+    context: typer.Context,
+    reference: Annotated[str, typer.Argument(help="The merchant's own number of the refund.")],
+    refresh: Annotated[bool, typer.Option(help="Read it at its provider first.")] = True,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one refund."""
+    here = session(context, config, as_json)
+    with here.gateway() as gateway:
+        refund = gateway.refunds.get(reference, refresh=refresh)
+    here.output.one(refund, _COLUMNS, data_of)
+
+
+_COLUMNS: list[Column[Refund]] = [
+    Column("reference", lambda refund: refund.reference),
+    Column("status", lambda refund: refund.status, coloured=True),
+    Column("order", lambda refund: refund.order),
+    Column("amount", lambda refund: refund.amount),
+    Column("account", lambda refund: refund.account),
+    Column("provider", lambda refund: refund.provider),
+    Column("provider id", lambda refund: refund.provider_id),
+    Column("provider status", lambda refund: refund.provider_status),
+    Column("environment", lambda refund: refund.environment),
+    Column("created at", lambda refund: refund.created_at),
+    Column("updated at", lambda refund: refund.updated_at),
+    Column("warnings", lambda refund: refund.warnings),
+]
