@@ -71,7 +71,8 @@ class GatewaySettings(Setting):
     public_base_url: BaseUrl | None = Field(default=None, description="where callbacks arrive")
     callback_key: Secret | None = Field(default=None, description="signs the gateway's own callback tokens")
     trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(default=(), description="proxies whose forwarding headers count")
-    accounts: dict[str, dict[str, Any]] = Field(default_factory=dict, description="one table an account")
+    # Not shown: the tables are as they were written, and a secret may stand there itself.
+    accounts: dict[str, dict[str, Any]] = Field(default_factory=dict, repr=False, description="one table an account")
     routes: tuple[Route, ...] = Field(default=(), description="which accounts serve which operation")
 
 
