@@ -104,8 +104,8 @@ class Core:
         """The call's own deadline, else the account's `timeout`."""
         if seconds is None:
             seconds = max((account.settings.timeout for account in accounts), default=30)
-        if seconds <= 0:
-            raise InvalidRequest("a deadline is a number of seconds above zero")
+        if not 0 < seconds <= 86_400:
+            raise InvalidRequest("a deadline is a number of seconds above zero, and at most a day")
         return Deadline.after(self.clock, seconds)
 
     def now(self) -> datetime:

@@ -27,6 +27,7 @@ logging.getLogger("httpcore").setLevel(logging.WARNING)
 
 LARGEST_ANSWER = 4 * 1024 * 1024
 _CONNECT_SECONDS = 10.0
+_GRACE = 0.05
 _HEADERS = {
     "User-Agent": f"crypto-gateway/{__version__}",
     "Accept": "application/json",
@@ -215,7 +216,8 @@ class AsyncTransport:
     async def send(self, request: Request, timeout: float) -> Response:
         trace = _Trace()
         try:
-            async with asyncio.timeout(timeout):
+            # The library gives up first: it closes its socket then, which it does not when a handshake is cancelled.
+            async with asyncio.timeout(timeout + _GRACE):
                 return await self._exchange(self._connection.build(request, timeout, trace.in_async))
         except TimeoutError as error:
             raise TransportFailure("no complete answer in time", sent=trace.sent) from error

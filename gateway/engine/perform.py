@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from gateway.engine.clock import Deadline
 from gateway.engine.effects import Enter, Flow, Leave, Pause, Send, transact
 from gateway.engine.http import TransportFailure
-from gateway.engine.verdicts import Verdict, judge_answer, judge_failure
-from gateway.errors import AuthenticationFailed, GatewayError, Outcome, OutcomeUnknown, ProviderUnavailable, RateLimited
-from gateway.exchange import Operation, Request, Response, Signing
+from gateway.engine.verdicts import Verdict, judge_answer, judge_failure, slip
+from gateway.errors import (
+    AuthenticationFailed,
+    GatewayError,
+    MalformedResponse,
+    Outcome,
+    OutcomeUnknown,
+    ProviderUnavailable,
+    RateLimited,
+)
+from gateway.exchange import Malformed, Operation, Request, Response, Signing
 from gateway.observation import Record
 
 if TYPE_CHECKING:
@@ -23,6 +32,7 @@ T = TypeVar("T")
 _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 8.0
 _MOST_SENDINGS = 6
+_SHORTEST_READ = 5.0
 
 
 class Performance:
@@ -72,6 +82,11 @@ def perform(run: Performance, begun: Begun[T]) -> Flow[T]:
                 begun.request = operation.send(answer) if refusal is None else operation.throw(refusal)
             except StopIteration as end:
                 begun.request, begun.result = None, end.value
+            except GatewayError:
+                raise
+            except Exception as error:
+                # What it raises here comes of the answer, whose parts it could not put together.
+                raise MalformedResponse(f"the answer is not as documented ({slip(error)})") from None
         return begun.result
     except GatewayError as error:
         raised: GatewayError = error
@@ -195,15 +210,28 @@ def _next_number(run: Performance, key_id: str) -> Flow[int]:
     return (yield from transact(lambda connection: allocate(connection, key_id, now)))
 
 
+def _unreadable(why: str) -> Callable[[Response], Any]:
+    def parse(response: Response) -> Any:
+        raise Malformed(why)
+
+    return parse
+
+
 def _judged(run: Performance, signed: Request, sending: int) -> Flow[Verdict]:
     account = run.account
     started, start = account.clock.now(), account.clock.monotonic()
     response: Response | None = None
     try:
-        response = yield Send(account.name, signed, run.deadline.remaining())
+        left = run.deadline.remaining()
+        # A write waits as long as the call may take. A read is given up while there is time to repeat it.
+        response = yield Send(account.name, signed, left if signed.write else max(left / 2, min(left, _SHORTEST_READ)))
         assert response is not None
-        failure = account.adapter.read_failure(response)
-        verdict = judge_answer(signed, response, failure, account.redactor, account.clock.now())
+        failure, readable = None, signed
+        try:
+            failure = account.adapter.read_failure(response)
+        except Exception as error:
+            readable = replace(signed, parse=_unreadable(slip(error)))
+        verdict = judge_answer(readable, response, failure, account.redactor, account.clock.now())
     except TransportFailure as error:
         verdict = judge_failure(signed, error)
     account.observe(

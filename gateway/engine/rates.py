@@ -23,15 +23,15 @@ class RateWindow:
         self._lock = threading.Lock()
 
     def reserve(self, now: float, patience: float) -> tuple[bool, float]:
-        """Take the next free slot. Returns (True, seconds to wait for it), or (False, seconds) when that is over
-        `patience`.
+        """Take the next free slot. Returns (True, seconds to wait for it), or (False, seconds) when that leaves
+        nothing of `patience`.
         """
         with self._lock:
             start = max(now, self._closed_until)
             if self.limit is not None and len(self._slots) == self.limit.requests:
                 start = max(start, self._slots[0] + self.limit.seconds)
             wait = start - now
-            if wait > patience:
+            if wait > 0 and wait >= patience:
                 return False, wait
             if self.limit is not None:
                 self._slots.append(start)

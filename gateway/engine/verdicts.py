@@ -5,7 +5,9 @@ A write is repeated only when it is certain that nothing was done. Everything th
 
 from __future__ import annotations
 
+import os
 import re
+import traceback
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -31,7 +33,7 @@ from gateway.exchange import Failure, Malformed, Request, Response
 from gateway.models.base import what_is_wrong
 from gateway.secrets import HIDDEN, Redactor, is_telling
 
-__all__ = ["Verdict", "judge_answer", "judge_failure", "shown"]
+__all__ = ["Verdict", "judge_answer", "judge_failure", "shown", "slip"]
 
 # A write that is answered so was refused: nothing was done. Other statuses need the provider's own error envelope
 # as well.
@@ -147,6 +149,8 @@ def _parsed(request: Request, response: Response, redactor: Redactor) -> Verdict
         wrong = what_is_wrong(error)
     except (Malformed, InvalidRequest) as error:
         wrong = str(error)
+    except Exception as error:
+        wrong = slip(error)
     found = f"HTTP {response.status}, {redactor.text(wrong)}; found {shown(request, response, redactor)}"
     if request.write:
         return Verdict(error=_unknown(f"the answer is not as documented ({found})", None))
@@ -157,6 +161,12 @@ def _parsed(request: Request, response: Response, redactor: Redactor) -> Verdict
         ),
         again=True,
     )
+
+
+def slip(error: Exception) -> str:
+    """An exception that an adapter did not mean to raise: what and where, not its text, which may quote the answer."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"the adapter failed at it with {type(error).__name__} in {os.path.basename(place.filename)}:{place.lineno}"
 
 
 def _unknown(what: str, cause: BaseException | None, code: str | None = None) -> OutcomeUnknown:

@@ -288,10 +288,10 @@ class TestNeverSent:
         self, call: Callable[..., Any], colour: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         with (
-            Loopback(every=Bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as server,
+            Loopback(every=Bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n", reads=False)) as server,
             opened(colour, accounts={"shop": account(server.url.replace("http", "https"))}, clock=VirtualClock()) as gw,
         ):
-            error = Ears(gw, caplog).failing(lambda: call(gw, deadline=0.5))
+            error = Ears(gw, caplog).failing(lambda: call(gw))
             assert (type(error), error.outcome) == (ProviderUnavailable, "not_sent")
 
     @pytest.mark.parametrize("odd", ["kéy-", "line\nbreak-"])

@@ -136,8 +136,11 @@ class Bytes(Play):
     """Exactly these bytes, then the end."""
 
     raw: bytes
+    reads: bool = True
 
     def perform(self, server: Loopback, line: socket.socket, seen: Seen | None) -> bool:
+        if not self.reads:
+            line.recv(1, socket.MSG_PEEK)
         line.sendall(self.raw)
         return False
 
