@@ -15,39 +15,31 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from gateway import flows
-from gateway.capabilities import Capabilities, Support
-from gateway.contracts import (
-    IssuesKeys,
-    ListsCurrencies,
-    ListsMarkets,
-    ListsPublicTrades,
-    ListsTransactions,
-    ReadsBooks,
-    ReadsTickers,
-    VerifiesKeys,
-)
-from gateway.engine.effects import Flow
+from gateway.capabilities import Support
 from gateway.errors import GatewayError
-from gateway.exchange import Response
-from gateway.models.base import Environment, Page
-from gateway.models.cards import Card, CardRequest, CardTransaction, OneTimeCode
-from gateway.models.customers import Customer, CustomerRequest
-from gateway.models.keys import IssuedKey
-from gateway.models.markets import Market, OrderBook, PublicTrade, Ticker
-from gateway.models.orders import Order, OrderRequest, OrderStatus, ProviderOrder, Settlement
-from gateway.models.refunds import Refund, RefundRequest
-from gateway.models.trades import Trade, TradeRequest
-from gateway.models.transactions import Currency, CurrencyKind, Transaction
-from gateway.models.wallets import Wallet, WalletKind
-from gateway.models.withdrawals import ProviderWithdrawal, Withdrawal, WithdrawalRequest, WithdrawalStatus
-from gateway.observation import Record
 
+# Imported when they are used, so that a program which only imports the library does not pay for what it may never open.
 if TYPE_CHECKING:
+    from gateway.capabilities import Capabilities
     from gateway.config import GatewaySettings
     from gateway.contracts.adapter import RateLimit
     from gateway.core import Core
     from gateway.engine.clock import Clock
     from gateway.engine.drivers import AsyncDriver
+    from gateway.engine.effects import Flow
+    from gateway.exchange import Response
+    from gateway.models.base import Environment, Page
+    from gateway.models.cards import Card, CardRequest, CardTransaction, OneTimeCode
+    from gateway.models.customers import Customer, CustomerRequest
+    from gateway.models.keys import IssuedKey
+    from gateway.models.markets import Market, OrderBook, PublicTrade, Ticker
+    from gateway.models.orders import Order, OrderRequest, OrderStatus, ProviderOrder, Settlement
+    from gateway.models.refunds import Refund, RefundRequest
+    from gateway.models.trades import Trade, TradeRequest
+    from gateway.models.transactions import Currency, CurrencyKind, Transaction
+    from gateway.models.wallets import Wallet, WalletKind
+    from gateway.models.withdrawals import ProviderWithdrawal, Withdrawal, WithdrawalRequest, WithdrawalStatus
+    from gateway.observation import Record
     from gateway.plugins import Plugins
     from gateway.store.journal import JournalEntry, JournalState
 
@@ -82,7 +74,6 @@ class AsyncGateway:
         file: str | os.PathLike[str] | None = None,
         settings: GatewaySettings | None = None,
     ) -> None:
-        # Imported here, so that a program which only imports the library does not pay for what it may never open.
         from gateway.config import load_settings
         from gateway.core import Core
         from gateway.plugins import load_plugins
@@ -307,6 +298,8 @@ class Orders(_Namespace):
 
     def list(self, *, account: str | None = None, status: OrderStatus | str | None = None) -> AsyncIterator[Order]:
         """The orders made here, newest first, as last known."""
+        from gateway.models.orders import OrderStatus
+
         wanted = OrderStatus(status) if status is not None else None
         return self._gateway._pages(
             lambda cursor: flows.orders.page(self._core, account=account, status=wanted, cursor=cursor, size=PAGE)
@@ -348,11 +341,13 @@ class Wallets(_Namespace):
         self,
         *,
         account: str,
-        kind: WalletKind | str = WalletKind.CUSTODIAL,
+        kind: WalletKind | str = "custodial",
         customer: str | None = None,
         deadline: float | None = None,
     ) -> AsyncIterator[Wallet]:
         """Balances at the provider: the merchant's, or those of one of its customers."""
+        from gateway.models.wallets import WalletKind
+
         wanted = WalletKind(kind).value
         return self._gateway._pages(
             lambda cursor: flows.reads.wallets(
@@ -385,6 +380,8 @@ class Withdrawals(_Namespace):
         self, *, account: str | None = None, status: WithdrawalStatus | str | None = None
     ) -> AsyncIterator[Withdrawal]:
         """The payouts made here, newest first, as last known."""
+        from gateway.models.withdrawals import WithdrawalStatus
+
         wanted = WithdrawalStatus(status) if status is not None else None
         return self._gateway._pages(
             lambda cursor: flows.withdrawals.page(self._core, account=account, status=wanted, cursor=cursor, size=PAGE)
@@ -470,6 +467,8 @@ class Transactions(_Namespace):
 
     def list(self, *, account: str, deadline: float | None = None) -> AsyncIterator[Transaction]:
         """The provider's list of movements, in its own words."""
+        from gateway.contracts import ListsTransactions
+
         return self._gateway._pages(
             lambda cursor: flows.reads.page(
                 self._core,
@@ -487,9 +486,12 @@ class Currencies(_Namespace):
     """What a provider deals in."""
 
     def list(
-        self, *, account: str, kind: CurrencyKind | str = CurrencyKind.CRYPTO, deadline: float | None = None
+        self, *, account: str, kind: CurrencyKind | str = "crypto", deadline: float | None = None
     ) -> AsyncIterator[Currency]:
         """The accepted currencies: fiat for prices, crypto for payment."""
+        from gateway.contracts import ListsCurrencies
+        from gateway.models.transactions import CurrencyKind
+
         wanted = CurrencyKind(kind).value
         return self._gateway._pages(
             lambda cursor: flows.reads.page(
@@ -510,6 +512,8 @@ class Markets(_Namespace):
 
     def list(self, *, account: str, deadline: float | None = None) -> AsyncIterator[Market]:
         """The tradable pairs."""
+        from gateway.contracts import ListsMarkets
+
         return self._gateway._pages(
             lambda cursor: flows.reads.page(
                 self._core,
@@ -524,6 +528,8 @@ class Markets(_Namespace):
 
     async def ticker(self, market: str, *, account: str, deadline: float | None = None) -> Ticker:
         """The market's last day."""
+        from gateway.contracts import ReadsTickers
+
         return await self._gateway._run(
             flows.reads.read(
                 self._core,
@@ -538,6 +544,8 @@ class Markets(_Namespace):
         self, market: str, *, account: str, depth: int | None = None, deadline: float | None = None
     ) -> OrderBook:
         """The market's order book, at most `depth` levels a side."""
+        from gateway.contracts import ReadsBooks
+
         return await self._gateway._run(
             flows.reads.read(
                 self._core,
@@ -550,6 +558,8 @@ class Markets(_Namespace):
 
     def trades(self, market: str, *, account: str, deadline: float | None = None) -> AsyncIterator[PublicTrade]:
         """The market's latest trades, newest first."""
+        from gateway.contracts import ListsPublicTrades
+
         return self._gateway._pages(
             lambda cursor: flows.reads.page(
                 self._core,
@@ -606,6 +616,8 @@ class Keys(_Namespace):
 
     async def verify(self, *, account: str, deadline: float | None = None) -> None:
         """Check the account's key with a cheap authenticated read. Raises AuthenticationFailed or PermissionDenied."""
+        from gateway.contracts import VerifiesKeys
+
         await self._gateway._run(
             flows.reads.read(
                 self._core,
@@ -618,6 +630,8 @@ class Keys(_Namespace):
 
     async def issue(self, *, account: str, deadline: float | None = None) -> IssuedKey:
         """Obtain a new key with the account's own credentials, where the provider issues keys by a call."""
+        from gateway.contracts import IssuesKeys
+
         return await self._gateway._run(
             flows.reads.read(
                 self._core,

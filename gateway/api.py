@@ -16,39 +16,31 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from gateway import flows
-from gateway.capabilities import Capabilities, Support
-from gateway.contracts import (
-    IssuesKeys,
-    ListsCurrencies,
-    ListsMarkets,
-    ListsPublicTrades,
-    ListsTransactions,
-    ReadsBooks,
-    ReadsTickers,
-    VerifiesKeys,
-)
-from gateway.engine.effects import Flow
+from gateway.capabilities import Support
 from gateway.errors import GatewayError
-from gateway.exchange import Response
-from gateway.models.base import Environment, Page
-from gateway.models.cards import Card, CardRequest, CardTransaction, OneTimeCode
-from gateway.models.customers import Customer, CustomerRequest
-from gateway.models.keys import IssuedKey
-from gateway.models.markets import Market, OrderBook, PublicTrade, Ticker
-from gateway.models.orders import Order, OrderRequest, OrderStatus, ProviderOrder, Settlement
-from gateway.models.refunds import Refund, RefundRequest
-from gateway.models.trades import Trade, TradeRequest
-from gateway.models.transactions import Currency, CurrencyKind, Transaction
-from gateway.models.wallets import Wallet, WalletKind
-from gateway.models.withdrawals import ProviderWithdrawal, Withdrawal, WithdrawalRequest, WithdrawalStatus
-from gateway.observation import Record
 
+# Imported when they are used, so that a program which only imports the library does not pay for what it may never open.
 if TYPE_CHECKING:
+    from gateway.capabilities import Capabilities
     from gateway.config import GatewaySettings
     from gateway.contracts.adapter import RateLimit
     from gateway.core import Core
     from gateway.engine.clock import Clock
     from gateway.engine.drivers import SyncDriver
+    from gateway.engine.effects import Flow
+    from gateway.exchange import Response
+    from gateway.models.base import Environment, Page
+    from gateway.models.cards import Card, CardRequest, CardTransaction, OneTimeCode
+    from gateway.models.customers import Customer, CustomerRequest
+    from gateway.models.keys import IssuedKey
+    from gateway.models.markets import Market, OrderBook, PublicTrade, Ticker
+    from gateway.models.orders import Order, OrderRequest, OrderStatus, ProviderOrder, Settlement
+    from gateway.models.refunds import Refund, RefundRequest
+    from gateway.models.trades import Trade, TradeRequest
+    from gateway.models.transactions import Currency, CurrencyKind, Transaction
+    from gateway.models.wallets import Wallet, WalletKind
+    from gateway.models.withdrawals import ProviderWithdrawal, Withdrawal, WithdrawalRequest, WithdrawalStatus
+    from gateway.observation import Record
     from gateway.plugins import Plugins
     from gateway.store.journal import JournalEntry, JournalState
 
@@ -83,7 +75,6 @@ class Gateway:
         file: str | os.PathLike[str] | None = None,
         settings: GatewaySettings | None = None,
     ) -> None:
-        # Imported here, so that a program which only imports the library does not pay for what it may never open.
         from gateway.config import load_settings
         from gateway.core import Core
         from gateway.plugins import load_plugins
@@ -306,6 +297,8 @@ class Orders(_Namespace):
 
     def list(self, *, account: str | None = None, status: OrderStatus | str | None = None) -> Iterator[Order]:
         """The orders made here, newest first, as last known."""
+        from gateway.models.orders import OrderStatus
+
         wanted = OrderStatus(status) if status is not None else None
         return self._gateway._pages(
             lambda cursor: flows.orders.page(self._core, account=account, status=wanted, cursor=cursor, size=PAGE)
@@ -347,11 +340,13 @@ class Wallets(_Namespace):
         self,
         *,
         account: str,
-        kind: WalletKind | str = WalletKind.CUSTODIAL,
+        kind: WalletKind | str = "custodial",
         customer: str | None = None,
         deadline: float | None = None,
     ) -> Iterator[Wallet]:
         """Balances at the provider: the merchant's, or those of one of its customers."""
+        from gateway.models.wallets import WalletKind
+
         wanted = WalletKind(kind).value
         return self._gateway._pages(
             lambda cursor: flows.reads.wallets(
@@ -380,6 +375,8 @@ class Withdrawals(_Namespace):
 
     def list(self, *, account: str | None = None, status: WithdrawalStatus | str | None = None) -> Iterator[Withdrawal]:
         """The payouts made here, newest first, as last known."""
+        from gateway.models.withdrawals import WithdrawalStatus
+
         wanted = WithdrawalStatus(status) if status is not None else None
         return self._gateway._pages(
             lambda cursor: flows.withdrawals.page(self._core, account=account, status=wanted, cursor=cursor, size=PAGE)
@@ -461,6 +458,8 @@ class Transactions(_Namespace):
 
     def list(self, *, account: str, deadline: float | None = None) -> Iterator[Transaction]:
         """The provider's list of movements, in its own words."""
+        from gateway.contracts import ListsTransactions
+
         return self._gateway._pages(
             lambda cursor: flows.reads.page(
                 self._core,
@@ -478,9 +477,12 @@ class Currencies(_Namespace):
     """What a provider deals in."""
 
     def list(
-        self, *, account: str, kind: CurrencyKind | str = CurrencyKind.CRYPTO, deadline: float | None = None
+        self, *, account: str, kind: CurrencyKind | str = "crypto", deadline: float | None = None
     ) -> Iterator[Currency]:
         """The accepted currencies: fiat for prices, crypto for payment."""
+        from gateway.contracts import ListsCurrencies
+        from gateway.models.transactions import CurrencyKind
+
         wanted = CurrencyKind(kind).value
         return self._gateway._pages(
             lambda cursor: flows.reads.page(
@@ -501,6 +503,8 @@ class Markets(_Namespace):
 
     def list(self, *, account: str, deadline: float | None = None) -> Iterator[Market]:
         """The tradable pairs."""
+        from gateway.contracts import ListsMarkets
+
         return self._gateway._pages(
             lambda cursor: flows.reads.page(
                 self._core,
@@ -515,6 +519,8 @@ class Markets(_Namespace):
 
     def ticker(self, market: str, *, account: str, deadline: float | None = None) -> Ticker:
         """The market's last day."""
+        from gateway.contracts import ReadsTickers
+
         return self._gateway._run(
             flows.reads.read(
                 self._core,
@@ -527,6 +533,8 @@ class Markets(_Namespace):
 
     def book(self, market: str, *, account: str, depth: int | None = None, deadline: float | None = None) -> OrderBook:
         """The market's order book, at most `depth` levels a side."""
+        from gateway.contracts import ReadsBooks
+
         return self._gateway._run(
             flows.reads.read(
                 self._core,
@@ -539,6 +547,8 @@ class Markets(_Namespace):
 
     def trades(self, market: str, *, account: str, deadline: float | None = None) -> Iterator[PublicTrade]:
         """The market's latest trades, newest first."""
+        from gateway.contracts import ListsPublicTrades
+
         return self._gateway._pages(
             lambda cursor: flows.reads.page(
                 self._core,
@@ -593,6 +603,8 @@ class Keys(_Namespace):
 
     def verify(self, *, account: str, deadline: float | None = None) -> None:
         """Check the account's key with a cheap authenticated read. Raises AuthenticationFailed or PermissionDenied."""
+        from gateway.contracts import VerifiesKeys
+
         self._gateway._run(
             flows.reads.read(
                 self._core,
@@ -605,6 +617,8 @@ class Keys(_Namespace):
 
     def issue(self, *, account: str, deadline: float | None = None) -> IssuedKey:
         """Obtain a new key with the account's own credentials, where the provider issues keys by a call."""
+        from gateway.contracts import IssuesKeys
+
         return self._gateway._run(
             flows.reads.read(
                 self._core,
