@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from typer.testing import CliRunner, Result
 
 from gateway import Money
+from gateway.cli import session
 from gateway.cli.app import build
 from gateway.plugins import load_plugins
 from gateway.testing import SandboxServer, accounts_toml, installed_sandboxes
@@ -65,6 +66,17 @@ def cli(folder: Path) -> Run:
 
     def run(*words: str, env: Mapping[str, str] | None = None) -> Result:
         return CliRunner().invoke(build(load_plugins()), list(words), env=env, prog_name="gateway")
+
+    return run
+
+
+@pytest.fixture
+def asked(shop: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """The command with somebody there, who types `answer`."""
+    monkeypatch.setattr(session, "interactive", lambda: True)
+
+    def run(*words: str, answer: str) -> Result:
+        return CliRunner().invoke(build(load_plugins()), list(words), input=answer)
 
     return run
 

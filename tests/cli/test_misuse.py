@@ -21,7 +21,7 @@ from gateway.cli.qr import show_qr
 from gateway.errors import StoreError
 from gateway.hookspecs import hookimpl
 from gateway.models.orders import OrderException, OrderStatus, PaymentInstructions, ProviderOrder
-from gateway.plugins import Plugin, Plugins, load_plugins
+from gateway.plugins import Plugin, Plugins
 from gateway.secrets import Raw
 from gateway.testing import SandboxServer
 
@@ -30,6 +30,10 @@ Run = Callable[..., Result]
 ORDER = ("orders", "create", "--reference", "r-1", "--price", "25.00 USD")
 PAYOUT = ("withdrawals", "create", "--reference", "p-1", "--amount", "1 USDT@tron", "--account", "aurpay")
 SETTLE = ("journal", "settle", "p-1", "--as", "failed", "--reason", "nothing there", "--yes")
+
+TRADE = ("trades", "create", "--reference", "t-1", "--market", "BTC/USDC", "--side", "buy", "--volume", "1")
+TRADE = (*TRADE, "--rate", "1", "--account", "emirex")
+CARD = ("--customer", "c-1", "--account", "aurex")
 
 
 @pytest.mark.parametrize(
@@ -158,26 +162,26 @@ def test_a_secret_of_a_broken_configuration_is_not_shown(cli: Run, folder: Path)
 
 
 @pytest.mark.parametrize(
-    "words", [(*PAYOUT, "--to-address", "T1"), SETTLE[:-1], ("freeze", "aurpay", "--release"), (*SETTLE[:-1], "--json")]
+    "words",
+    [
+        (*PAYOUT, "--to-address", "T1"),
+        SETTLE[:-1],
+        ("freeze", "aurpay", "--release"),
+        (*SETTLE[:-1], "--json"),
+        TRADE,
+        (*("cards", "create", "--reference", "k-1", "--name", "A", "--initial-balance", "1 USD"), *CARD),
+        ("cards", "show", "1", "--reveal", *CARD),
+        ("cards", "show", "1", "--reveal", "--json", *CARD),
+        ("cards", "code", "1", *CARD),
+    ],
 )
 def test_nothing_moves_unasked(cli: Run, shop: Path, server: SandboxServer, words: tuple[str, ...]) -> None:
-    before = len(server.requests["aurpay"])
+    before = {name: len(calls) for name, calls in server.requests.items()}
     result = cli(*words)
     assert result.exit_code == 2
     assert result.stderr == ("error: this needs a confirmation, and nobody can be asked here\nhint: add --yes\n")
-    assert len(server.requests["aurpay"]) == before
+    assert {name: len(calls) for name, calls in server.requests.items()} == before
     assert not (shop / "gateway.db").exists()
-
-
-@pytest.fixture
-def asked(shop: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """The command with somebody there, who types `answer`."""
-    monkeypatch.setattr(session, "interactive", lambda: True)
-
-    def run(*words: str, answer: str) -> Result:
-        return CliRunner().invoke(app.build(load_plugins()), list(words), input=answer)
-
-    return run
 
 
 @pytest.mark.parametrize("answer", ["n\n", "\n", "", "yes please\n"])
