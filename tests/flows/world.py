@@ -43,9 +43,9 @@ _numbers = itertools.count(1)
 class World:
     """The sandboxes and their server. Use it inside `with`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, rate_limit: bool = True) -> None:
         self.folder = folder
-        self.aurex = AurexSandbox(wallet=Decimal(1000))
+        self.aurex = AurexSandbox(wallet=Decimal(1000), rate_limit=rate_limit)
         self.aurpay = AurpaySandbox(withdraw=WithdrawCall(path="/api/v2/withdraw"))
         self.emirex = EmirexSandbox()
         self.server = SandboxServer([self.aurex, self.aurpay, self.emirex])
