@@ -1,0 +1,77 @@
+"""Runs all benchmarks: `make bench`, or `python -m benchmarks [--quick] [--no-write]` from the project's folder."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import concurrency, imports, operation
+from benchmarks.measuring import Row
+
+_PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
+_HEAD = ("what", "gateway", "compared with", "ratio or difference (min–max)", "target", "met")
+_INTRODUCTION = """\
+# Benchmarks
+
+Written by `make bench`; do not edit. What the gateway costs, beside the same thing written by hand.
+
+"""
+_EXPLANATION = """
+- Both sides of a line run in turns within one run, and each turn gives one ratio. The ratio shown is the median of
+  them, with the smallest and the largest; the other figures are medians too.
+- **An operation** is `POST /api/order/pay-info` of Aurpay over a mock transport, signed, in processor time. By hand it
+  is a function on `httpx.Client` with the same signature, exact numbers and pydantic models of the answer. It does not
+  classify failures, limit rates, compare the answer with what was asked or check the address, as the gateway does.
+- **Store and journal** is all of `orders.create`: the intent is committed before the request leaves and the result
+  after the answer, each synced to the disk. The figure is mostly the disk's, in wall time.
+- **Imports** are wall time of fresh processes, less that of one that imports nothing. The last line loads all that
+  the two before it leave until it is used.
+- **Reads at once** are `orders.fetch` on one event loop against a local server in a process of its own, with 100
+  connections on both sides.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure what the gateway costs.")
+    parser.add_argument("--quick", action="store_true", help="few repetitions: whether it runs, not how fast")
+    parser.add_argument("--no-write", action="store_true", help="print only; docs/benchmarks.md stays as it is")
+    given = parser.parse_args(arguments)
+    rows: list[Row] = []
+    for part in (operation, imports, concurrency):
+        print(f"{part.__name__} ...", file=sys.stderr, flush=True)  # noqa: T201 - this is a program of its own
+        rows += part.rows(quick=given.quick)
+    table = _table(rows)
+    print(table)  # noqa: T201
+    if not given.no_write:
+        _PAGE.write_text(f"{_INTRODUCTION}{_machine()}\n\n{table}\n{_EXPLANATION}", encoding="utf-8")
+    return 0
+
+
+def _table(rows: Sequence[Row]) -> str:
+    lines = [_HEAD, tuple("---" for _ in _HEAD), *(row.cells() for row in rows)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _machine() -> str:
+    return (
+        f"On {platform.system()} {platform.machine()}, {os.cpu_count()} processors ({_processor()}), "
+        f"{platform.python_implementation()} {platform.python_version()}."
+    )
+
+
+def _processor() -> str:
+    """The model, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or "of an unknown model"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

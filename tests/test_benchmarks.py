@@ -1,0 +1,60 @@
+"""The benchmarks run. How fast anything is, no test says: that depends on the machine and on what else it does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_every_row_is_measured_and_nothing_is_written() -> None:
+    page = ROOT / "docs" / "benchmarks.md"
+    before = page.read_bytes()
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--quick", "--no-write"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert page.read_bytes() == before
+    head, _, *rows = map(_cells, done.stdout.splitlines())
+    assert head == ["what", "gateway", "compared with", "ratio or difference (min–max)", "target", "met"]
+    measured = {row[0].partition(",")[0]: row for row in rows}
+    assert list(measured) == [
+        "Aurpay order through the provider operation",
+        "the same with store and journal (SQLite",
+        "`import gateway`",
+        "`from gateway import Gateway",
+        "a gateway opened",
+        "20 reads at once by `AsyncGateway`",
+        "20 reads",
+    ]
+    for what, ours, theirs, compared, target, met in measured.values():
+        assert (what, ours.split()[-1]) == (what, theirs.split()[-1])  # one unit
+        assert compared.endswith(")"), what
+        assert (met in ("yes", "no")) == bool(target), what
+    assert [row[4] for row in measured.values()] == ["≤ 1.3 ×", "", "≤ 20 ms", "≤ 120 ms", "", "≥ 0.9 ×", ""]
+
+
+@pytest.mark.parametrize("page", ["docs/benchmarks.md"])
+def test_the_page_shows_what_a_full_run_measures(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    rows = [_cells(line) for line in text.splitlines() if line.startswith("| ")][2:]
+    assert [row[0].partition(",")[0] for row in rows][:3] == [
+        "Aurpay order through the provider operation",
+        "the same with store and journal (SQLite",
+        "`import gateway`",
+    ]
+    assert any(row[0].startswith("1,000 reads at once") for row in rows)
+    assert "make bench" in text
