@@ -42,6 +42,7 @@ READ_SECONDS = 10
 
 # No provider says how far a clock may be off. A signature with a time in it is refused by some after a minute.
 _ODD, _WRONG = timedelta(seconds=5), timedelta(seconds=60)
+_IN_MEMORY = ("sqlite://", "sqlite:///", "sqlite:///:memory:")
 _REFERENCES = ("env:", "file:", "vault:")
 
 
@@ -90,8 +91,9 @@ def store_writable(url: str) -> Iterator[Finding]:
     """Whether what has to be remembered can be. A store that is not there yet is not made."""
     from gateway.store.database import Database
 
+    in_memory = url in _IN_MEMORY
     path = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
-    if path is not None and path.parent.is_dir() and not path.exists():
+    if path is not None and not in_memory and path.parent.is_dir() and not path.exists():
         if os.access(path.parent, os.W_OK | os.X_OK):
             yield Finding("store", Level.OK, f"there is none yet; it will be {path}")
         else:
@@ -103,7 +105,7 @@ def store_writable(url: str) -> Iterator[Finding]:
             )
         return
     try:
-        with Database.open(url, create=False) as database:
+        with Database.open(url, create=in_memory) as database:
             database.require_writable()
             found = database.check()
     except GatewayError as error:
@@ -115,7 +117,7 @@ def store_writable(url: str) -> Iterator[Finding]:
         yield Finding(
             "store", Level.PROBLEM, f"{found['store']} is not sound", "`gateway store check` says what is wrong"
         )
-    if found["store"] == ":memory:":
+    if in_memory:
         yield Finding("store", Level.WARNING, "it is forgotten when the process ends", 'store = "sqlite:///gateway.db"')
     unknown = found["journal"].get("unknown", 0)
     if unknown:
