@@ -435,6 +435,16 @@ def test_secrets_in_the_file(report: Run, configure: Callable[..., None]) -> Non
     assert found.one("settings at risk")["found"] == "a secret stands in the file: callback_key"
 
 
+def test_a_secret_that_the_environment_adds_to_the_file(report: Run, folder: Path, server: SandboxServer) -> None:
+    account = server.account("aurpay") | {"auth": {"kind": "api-key"}, "limits": {"frozen": True}, "allow_inferred": []}
+    del account["callback"]
+    (folder / "gateway.toml").write_text(accounts_toml({"shop": account}), encoding="utf-8")
+    key = server.account("aurpay")["auth"]["api_key"]
+    found = report({"GATEWAY_ACCOUNTS__SHOP__AUTH__API_KEY": key})
+    assert found.one("read", "shop")["level"] == "ok"
+    assert list(risks(found)) == ["none"]
+
+
 @pytest.mark.parametrize(("proxy", "told"), [("http://127.0.0.1:3128", False), ("http://me:pw@127.0.0.1:3128", True)])
 def test_a_proxy_without_a_password_is_no_secret(
     configure: Callable[..., None], report: Run, proxy: str, told: bool
