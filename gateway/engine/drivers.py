@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from gateway.engine.effects import Effect, Enter, Flow, Leave, Pause, Send, Transact
+from gateway.engine.effects import Checkpoint, Effect, Enter, Flow, Leave, Pause, Send, Transact
 from gateway.engine.http import AsyncTransport, Connection, SyncTransport
 from gateway.errors import ConfigurationError, Conflict
 
@@ -89,6 +89,8 @@ class SyncDriver:
                 return self._transport(effect.account).send(effect.request, effect.timeout)
             case Transact():
                 return self._database().transaction(effect.work)
+            case Checkpoint():
+                return None
             case Pause():
                 return self._sleep(effect.seconds)
             case Enter():
@@ -149,6 +151,7 @@ class AsyncDriver:
         self._transports: dict[str, AsyncTransport] = {}
         self._lanes: dict[str, asyncio.Lock] = {}
         self._shared: dict[str, LaneToken] = {}
+        self._handing_over = threading.Lock()
         self._writer = _one_thread()
         self._inherited: list[object] = []
         self._open = True
@@ -162,31 +165,55 @@ class AsyncDriver:
         self._transports, self._lanes, self._shared, self._writer = {}, {}, {}, _one_thread()
 
     async def run(self, flow: Flow[T]) -> T:
-        """As `SyncDriver.run`. A cancellation is thrown into the flow too, which records it before it ends."""
+        """As `SyncDriver.run`. A cancellation is thrown into the flow too, which records it before it ends.
+
+        A transaction is never cut short: a cancellation that comes during one meets the flow at its next effect.
+        """
         if not self._open:
             flow.close()
             raise _closed()
         value: Any = None
         error: BaseException | None = None
+        cancelled: asyncio.CancelledError | None = None
         while True:
             try:
                 effect = flow.send(value) if error is None else flow.throw(error)
             except StopIteration as end:
+                if cancelled is not None:
+                    raise cancelled from None
                 result: T = end.value
                 return result
             value, error = None, None
+            if cancelled is not None and not isinstance(effect, Leave):
+                error, cancelled = cancelled, None
+                continue
             try:
-                value = await self._carry_out(effect)
+                if isinstance(effect, Transact):
+                    work, cancelled = await self._transact(effect)
+                    value = work.result()
+                else:
+                    value = await self._carry_out(effect)
             except BaseException as caught:
                 error = caught
 
-    async def _carry_out(self, effect: Effect) -> Any:
+    async def _transact(self, effect: Transact) -> tuple[asyncio.Future[Any], asyncio.CancelledError | None]:
+        """The work, done or failed, and the cancellation that came meanwhile."""
+        loop = asyncio.get_running_loop()
+        work = loop.run_in_executor(self._writer, lambda: self._database().transaction(effect.work))
+        cancelled = None
+        while not work.done():
+            try:
+                await asyncio.wait([work])
+            except asyncio.CancelledError as caught:
+                cancelled = caught
+        return work, cancelled
+
+    async def _carry_out(self, effect: Send | Pause | Checkpoint | Enter | Leave) -> Any:
         match effect:
             case Send():
                 return await self._transport(effect.account).send(effect.request, effect.timeout)
-            case Transact():
-                loop = asyncio.get_running_loop()
-                return await loop.run_in_executor(self._writer, lambda: self._database().transaction(effect.work))
+            case Checkpoint():
+                return None
             case Pause():
                 return await self._sleep(effect.seconds)
             case Enter():
@@ -208,11 +235,32 @@ class AsyncDriver:
             raise _busy(lane) from None
         if lane.shared:
             try:
-                # Not on the writer thread: waiting for another process must not hold the store work of this one back.
-                self._shared[lane.lane] = await asyncio.to_thread(self._database().enter_lane, lane.lane, lane.timeout)
+                await self._enter_shared(lane)
             except BaseException:
                 lock.release()
                 raise
+
+    async def _enter_shared(self, lane: Enter) -> None:
+        database, abandoned = self._database(), False
+
+        def enter() -> None:
+            token = database.enter_lane(lane.lane, lane.timeout)
+            with self._handing_over:
+                if not abandoned:
+                    self._shared[lane.lane] = token
+                    return
+            database.leave_lane(token)  # whoever wanted it was cancelled meanwhile
+
+        try:
+            # Not on the writer thread: waiting for another process must not hold the store work of this one back.
+            await asyncio.to_thread(enter)
+        except BaseException:
+            with self._handing_over:
+                abandoned = True
+                token = self._shared.pop(lane.lane, None)
+            if token is not None:
+                database.leave_lane(token)
+            raise
 
     def _leave(self, lane: Leave) -> None:
         lock = self._lanes.get(lane.lane)

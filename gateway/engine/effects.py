@@ -11,7 +11,7 @@ from gateway.exchange import Request
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["Effect", "Enter", "Flow", "Leave", "Pause", "Send", "Transact", "transact"]
+__all__ = ["Checkpoint", "Effect", "Enter", "Flow", "Leave", "Pause", "Send", "Transact", "transact"]
 
 T = TypeVar("T")
 
@@ -42,6 +42,11 @@ class Transact:
 
 
 @dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Do nothing; a cancellation that came during the transaction before is met here."""
+
+
+@dataclass(frozen=True, slots=True)
 class Enter:
     """Wait for this lane (a name) and hold it: one flow at a time. `shared` lanes hold other processes on the store
     back too.
@@ -59,7 +64,7 @@ class Leave:
     lane: str
 
 
-Effect: TypeAlias = Send | Pause | Transact | Enter | Leave
+Effect: TypeAlias = Send | Pause | Transact | Checkpoint | Enter | Leave
 Flow: TypeAlias = Generator[Effect, Any, T]
 """What every flow is: a generator of effects whose return value is the result."""
 

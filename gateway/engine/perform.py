@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from gateway.engine.clock import Deadline
-from gateway.engine.effects import Enter, Flow, Leave, Pause, Send, transact
+from gateway.engine.effects import Checkpoint, Enter, Flow, Leave, Pause, Send, transact
 from gateway.engine.http import TransportFailure
 from gateway.engine.verdicts import Verdict, judge_answer, judge_failure, slip
 from gateway.errors import (
@@ -196,8 +196,9 @@ def _send(run: Performance, request: Request, sending: int) -> Flow[tuple[Reques
         if run.deadline.remaining() <= 0:
             raise ProviderUnavailable("no time left before the deadline; nothing was sent", outcome=Outcome.NOT_SENT)
         if request.write and run.before_write is not None:
-            mark, run.before_write = run.before_write, None
-            yield from mark()
+            yield from run.before_write()
+            yield Checkpoint()
+            run.before_write = None  # only now: an interruption up to here came before anything left
         return signed, (yield from _judged(run, signed, sending))
     finally:
         if numbered:

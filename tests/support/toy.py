@@ -182,8 +182,8 @@ class LoginKey:
 
 def issue(user: str, password: Secret) -> Operation[IssuedKey]:
     request = Request("POST", "/keys", json={"user": user, "password": password.reveal()}, signed=False, quiet=True)
-    data = yield from ask(request, data_of)
-    return IssuedKey(secret=Secret(shaped(KeyWire, data).token))
+    issued = yield from ask(request, lambda response: shaped(KeyWire, data_of(response)))
+    return IssuedKey(secret=Secret(issued.token))
 
 
 class KeyWire(Wire):
