@@ -18,6 +18,9 @@ from gateway.models.orders import Order
 
 __all__ = ["add"]
 
+READ_SECONDS = 30
+"""How long one read may take, repeating included; then it is told that it failed, and tried again."""
+
 
 def add(orders: typer.Typer) -> None:
     orders.command(
@@ -79,7 +82,7 @@ class _Watch:
                 sleep(min(every, left))
 
     def _read(self) -> Order | None:
-        left = max(1.0, self.until - monotonic())
+        left = max(1.0, min(self.until - monotonic(), READ_SECONDS))
         try:
             with waiting(f"reading {self.reference}", quiet=self.here.as_json):
                 return self.gateway.orders.get(self.reference, deadline=left)

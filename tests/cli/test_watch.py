@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
+from gateway.api import Orders
 from gateway.cli import watching
+from gateway.models.orders import Order
 from gateway.testing import SandboxServer, faults
 from support.printed import failure, fields
 
@@ -122,6 +124,22 @@ def test_a_failure_that_stays_ends_it(cli: Run, order: Callable[[str], str], ser
     assert error["error"] == "PermissionDenied"
     assert failure(cli("orders", "watch", "nobody", "--json"))["error"] == "NotFound"
     assert time.pauses == []
+
+
+def test_a_read_takes_half_a_minute_or_what_is_left(
+    cli: Run, order: Callable[[str], str], time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order("watch-a")
+    given: list[float | None] = []
+    real = Orders.get
+
+    def get(self: Orders, reference: str, *, refresh: bool = True, deadline: float | None = None) -> Order:
+        given.append(deadline)
+        return real(self, reference, refresh=refresh, deadline=deadline)
+
+    monkeypatch.setattr(Orders, "get", get)
+    assert cli("orders", "watch", "watch-a", "--timeout", "100000", "--every", "99990").exit_code == 1
+    assert given == [None, 30, 10, 1]
 
 
 @pytest.mark.parametrize("option", ["--timeout", "--every"])
