@@ -27,6 +27,7 @@ logging.getLogger("httpcore").setLevel(logging.WARNING)
 
 LARGEST_ANSWER = 4 * 1024 * 1024
 _CONNECT_SECONDS = 10.0
+_MOST_CONNECTIONS = 100
 _GRACE = 0.05
 _HEADERS = {
     "User-Agent": f"crypto-gateway/{__version__}",
@@ -63,7 +64,9 @@ class Connection:
             "verify": verify,
             "proxy": httpx.Proxy(self.proxy) if self.proxy else None,
             "trust_env": False,
-            "limits": httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=15.0),
+            "limits": httpx.Limits(
+                max_connections=_MOST_CONNECTIONS, max_keepalive_connections=20, keepalive_expiry=15.0
+            ),
         }
 
     def build(self, request: Request, timeout: float, trace: Callable[[str, Mapping[str, Any]], Any]) -> httpx.Request:
@@ -212,15 +215,20 @@ class AsyncTransport:
     def __init__(self, connection: Connection, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._connection = connection
         self._transport = transport or httpx.AsyncHTTPTransport(**connection.options())
+        # Calls that find no connection free wait here. The library's pool looks through all that wait in it whenever a
+        # call begins or ends; with a thousand of them that is most of the work.
+        self._room = asyncio.Semaphore(_MOST_CONNECTIONS)
 
     async def send(self, request: Request, timeout: float) -> Response:
-        trace = _Trace()
+        trace, end = _Trace(), time.monotonic() + timeout
         try:
             # The library gives up first: it closes its socket then, which it does not when a handshake is cancelled.
-            async with asyncio.timeout(timeout + _GRACE):
-                return await self._exchange(self._connection.build(request, timeout, trace.in_async))
+            async with asyncio.timeout(timeout + _GRACE), self._room:
+                left = max(end - time.monotonic(), 0.001)
+                return await self._exchange(self._connection.build(request, left, trace.in_async))
         except TimeoutError as error:
-            raise TransportFailure("no complete answer in time", sent=trace.sent) from error
+            words = "no complete answer in time" if trace.sent else "no connection in time"
+            raise TransportFailure(words, sent=trace.sent) from error
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError) as error:
             raise _failure(error, trace.sent) from (None if isinstance(error, _UNSENDABLE) else error)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import exists, func, insert, select, update
+from sqlalchemy import bindparam, exists, func, insert, select, update
 
 from gateway.errors import Conflict, InvalidRequest, NotFound
 from gateway.models.base import Environment, Page
@@ -196,12 +196,14 @@ def load_request(connection: Connection, reference: str) -> OrderRequest:
 
 def find_attempt(connection: Connection, account: str, provider_id: str) -> tuple[str, int] | None:
     """The order's reference and the attempt's number for a provider's number at this account."""
-    row = connection.execute(
-        select(attempts.c.reference, attempts.c.number).where(
-            attempts.c.account == account, attempts.c.provider_id == provider_id
-        )
-    ).one_or_none()
+    row = connection.execute(_BY_PROVIDER_ID, {"at": account, "number": provider_id}).one_or_none()
     return None if row is None else (row.reference, row.number)
+
+
+# Asked at every read of an order at its provider, so it is put together once.
+_BY_PROVIDER_ID = select(attempts.c.reference, attempts.c.number).where(
+    attempts.c.account == bindparam("at"), attempts.c.provider_id == bindparam("number")
+)
 
 
 def list_orders(
