@@ -166,7 +166,13 @@ def once(core: Core, write: Write[P], deadline: Deadline) -> Flow[P | None]:
     except GatewayError as error:
         # Refused before its write left (while logging in, say), the write itself was not.
         sent = run.before_write is None
-        yield from _record_failure(core, write, entry, error.about(reference=write.reference), sent=sent)
+        error.about(
+            account=write.account.name,
+            provider=write.account.provider.name,
+            operation=write.operation,
+            reference=write.reference,
+        )
+        yield from _record_failure(core, write, entry, error, sent=sent)
         raise
     except BaseException as interruption:
         # Interrupted or cancelled while it was under way: what had left may have been carried out.
