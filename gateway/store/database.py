@@ -45,6 +45,7 @@ class Database:
         self._holder: int | None = None
         self._refusal: str | None = None
         self._quiet = False
+        self._file: tuple[int, int] | None = None
         self.name = name
         """The path of the file, or `:memory:`; for messages."""
         _open.add(self)
@@ -171,6 +172,27 @@ class Database:
         if self._refusal:
             raise StoreError(f"the store {self.name} cannot be used: {self._refusal}", hint="open it again")
 
+    def _require_same_file(self) -> None:
+        """A file that was deleted or replaced while it was open would still be written to, and nobody would ever
+        read that again: what left would be forgotten, and could leave once more.
+        """
+        if isinstance(self._lanes, MemoryLanes):
+            return
+        try:
+            found = os.stat(self.name)
+        except FileNotFoundError:
+            there = None
+        except OSError:
+            return  # it cannot be looked at any more, which SQLite does not need
+        else:
+            there = (found.st_dev, found.st_ino)
+        self._file = self._file or there
+        if there != self._file:
+            raise StoreError(
+                f"the store {self.name}: the file was {'replaced' if there else 'deleted'} while it was open",
+                hint="put the right file there, and open the gateway again",
+            )
+
     @contextmanager
     def _connected(self, begin: str) -> Iterator[Connection]:
         """A connection in a transaction, the only one of this process."""
@@ -186,6 +208,7 @@ class Database:
         try:
             self._holder = threading.get_ident()
             with self._engine.connect().execution_options(gateway_begin=begin) as connection, connection.begin():
+                self._require_same_file()
                 yield connection
         except (SQLAlchemyError, sqlite3.Error) as error:
             # Without its cause, whose text is a statement.
