@@ -12,11 +12,15 @@ The names below are the public ones; each is imported when it is first used. `ga
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
 from gateway._version import __version__
 
+# Type checkers take the name for true; importing it from `typing` would be most of what `import gateway` costs.
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
+    from typing import Any
+
     from gateway.aio import AsyncGateway
     from gateway.api import Gateway
     from gateway.assets import Asset

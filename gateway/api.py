@@ -241,13 +241,14 @@ class AccountHandle:
         query: dict[str, str] | None = None,
         json: Any = None,
         write: bool | None = None,
+        signed: bool = True,
         deadline: float | None = None,
     ) -> Response:
         """Any call of the provider's API: signed, limited, redacted. The way out for what is not modelled; not
         journaled.
 
         `write` None: everything but GET and HEAD is a write, which is never repeated once it may have been carried
-        out. Numbers in `json` are Decimal or int, never float.
+        out. `signed` False leaves the key out, for public calls. Numbers in `json` are Decimal or int, never float.
         """
         return self._gateway._run(
             flows.reads.request(
@@ -258,6 +259,7 @@ class AccountHandle:
                 query=query,
                 json=json,
                 write=write,
+                signed=signed,
                 seconds=deadline,
             )
         )

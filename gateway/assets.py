@@ -78,7 +78,7 @@ class Asset:
         if found is not None:
             return found
         if not _CODE.fullmatch(code):
-            raise ValueError(f"not an asset code: {code[:70]!r}")
+            raise ValueError("not an asset code: expected SYMBOL or SYMBOL@network")  # the text may be a secret's
         symbol, _, network = code.partition("@")
         return cls(symbol, network or None)
 
@@ -105,16 +105,24 @@ def _text(value: object) -> str:
     return value
 
 
-def register_asset(asset: Asset) -> None:
-    """Make an asset known to `Asset.of`. The same asset twice is fine; the same code with other facts is refused."""
-    if not _CODE.fullmatch(asset.code):
-        raise PluginError(
-            f"not an asset code: {asset.code[:70]!r}", hint="use SYMBOL@network, the network in lower case"
-        )
-    known = _registry.get(asset.code)
-    if known is not None and (known.kind, known.decimals, known.caip19) != (asset.kind, asset.decimals, asset.caip19):
-        raise PluginError(f"the asset {asset.code} is already registered with other facts")
-    _registry.setdefault(asset.code, asset)
+def register_asset(*assets: Asset) -> None:
+    """Make assets known to `Asset.of`, all of them or none. The same asset twice is fine; the same code with other
+    facts is refused.
+    """
+    new: dict[str, Asset] = {}
+    for asset in assets:
+        if not isinstance(asset, Asset):
+            raise PluginError(f"registered {type(asset).__name__}, not an Asset")
+        if not _CODE.fullmatch(asset.code):
+            raise PluginError(
+                f"not an asset code: {asset.code[:70]!r}", hint="use SYMBOL@network, the network in lower case"
+            )
+        known = _registry.get(asset.code) or new.get(asset.code)
+        if known is None:
+            new[asset.code] = asset
+        elif (known.kind, known.decimals, known.caip19) != (asset.kind, asset.decimals, asset.caip19):
+            raise PluginError(f"the asset {asset.code} is already registered with other facts")
+    _registry.update(new)
 
 
 def known_assets() -> Iterator[Asset]:

@@ -14,11 +14,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BeforeValidator, Field, IPvAnyNetwork, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from gateway.capabilities import OPERATIONS
 from gateway.contracts.settings import AccountSettings, BaseUrl, Setting
-from gateway.errors import ConfigurationError
+from gateway.errors import ConfigurationError, InvalidRequest
 from gateway.models.base import KnownAsset
 from gateway.models.orders import Settlement
 from gateway.money import Money
@@ -46,10 +47,18 @@ def _several(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
+def _write(value: str) -> str:
+    if value not in OPERATIONS or not OPERATIONS[value].write:
+        raise ValueError("expected an operation that writes, such as orders.create or withdrawals.create")
+    return value
+
+
 class Route(Setting):
     """Which accounts serve an operation, in this order, and for which requests. All stated conditions must hold."""
 
-    operation: str = Field(description="the operation routed: orders.create or withdrawals.create")
+    operation: Annotated[str, AfterValidator(_write)] = Field(
+        description="the operation routed: orders.create or withdrawals.create"
+    )
     accounts: tuple[str, ...] = Field(min_length=1, description="the accounts, first choice first")
     currency: Annotated[tuple[str, ...], BeforeValidator(_several)] | None = Field(
         default=None, description="only for prices in these assets"
@@ -245,10 +254,13 @@ def _checked(model: type[M], data: Mapping[str, Any], place: str = "") -> M:
 
 def _path(place: str, location: tuple[int | str, ...], data: Any) -> str:
     parts = [place] if place else []
+    told = False
     for index, part in enumerate(location):
         if isinstance(data, Mapping):
-            if part not in data and index + 1 < len(location):
-                continue  # the tag of a union, which nobody wrote
+            if not told and (data.get("kind") == part or (part not in data and index + 1 < len(location))):
+                told = True
+                continue  # the tag of a union, which is no part of the path
+            told = False
             data = data.get(part)
         elif isinstance(data, (list, tuple)) and isinstance(part, int) and part < len(data):
             data = data[part]
@@ -260,6 +272,10 @@ def _path(place: str, location: tuple[int | str, ...], data: Any) -> str:
 
 def _words(problem: Any) -> str:
     kind, words = problem["type"], str(problem["msg"]).removeprefix("Value error, ")
+    cause = problem.get("ctx", {}).get("error")
+    if isinstance(cause, InvalidRequest):
+        # Its message quotes what was written, which may be a secret in the wrong place.
+        return "is no such value" + (f": {cause.hint}" if cause.hint else "")
     if kind == "missing":
         return "is missing"
     if kind == "extra_forbidden":

@@ -87,17 +87,18 @@ def add(plugins: Plugins, entry_point: metadata.EntryPoint, *, strict: bool = Fa
         module=entry_point.value,
     )
     module: Any = None
+    fresh = False
     try:
         module = entry_point.load()
+        fresh = not plugins.manager.is_registered(module)
         plugins.manager.register(module, name=entry_point.name)
         plugins.manager.check_pending()
         providers, assets = _registered(plugins, module)
-        for asset in assets:
-            register_asset(asset)
-    except Exception as error:  # a plugin may raise anything at all
-        if module is not None and plugins.manager.is_registered(module):
+        register_asset(*assets)
+    except (Exception, SystemExit) as error:  # a plugin may raise anything at all
+        if fresh and plugins.manager.is_registered(module):
             plugins.manager.unregister(module)
-        words = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+        words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         plugin = replace(plugin, error=words)
         if strict:
             raise PluginError(

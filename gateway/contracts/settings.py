@@ -4,13 +4,16 @@ document themselves.
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
+import ssl
 from decimal import Decimal
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from gateway.capabilities import OPERATIONS
 from gateway.models.base import Environment
 from gateway.money import Money, exact
 from gateway.secrets import Secret
@@ -33,8 +36,49 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _has_a_port(parts: SplitResult) -> bool:
+    """Whether the port of an address, if it names one, is a number that a port can be."""
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
+
+
+def _proxy(value: Secret) -> Secret:
+    # The texts carry nothing of the value: it can hold a password.
+    try:
+        parts = urlsplit(value.reveal())
+    except ValueError:
+        raise ValueError("expected the address of a proxy, such as http://user:password@proxy.example:3128") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or not _has_a_port(parts):
+        raise ValueError("expected the address of a proxy, such as http://user:password@proxy.example:3128")
+    return value
+
+
+def _certificates(value: str) -> str:
+    try:
+        ssl.create_default_context(cafile=value)
+    except (OSError, ValueError) as error:  # SSLError is an OSError
+        raise ValueError(f"expected a readable file of certificates in PEM form ({type(error).__name__})") from None
+    return value
+
+
+def _operations(value: frozenset[str]) -> frozenset[str]:
+    for name in sorted(value):
+        operation, colon, variant = name.partition(":")
+        known = OPERATIONS.get(operation)
+        if known is None or (colon and variant not in known.variants):
+            near = difflib.get_close_matches(operation, OPERATIONS, n=1)
+            raise ValueError(
+                "names no operation that the gateway knows" + (f"; did you mean {near[0]}?" if near else "")
+            )
+    return value
+
+
 def _base_url(value: str) -> str:
     parts = urlsplit(value)
+    if any(ord(character) <= 32 or ord(character) == 127 for character in value) or not _has_a_port(parts):
+        raise ValueError("expected an address such as https://api.example.com/v1")
     if parts.scheme not in ("https", "http") or not parts.hostname:
         raise ValueError("expected an address such as https://api.example.com/v1")
     if parts.scheme == "http" and not is_loopback(parts.hostname):
@@ -79,9 +123,13 @@ class AccountSettings(Setting):
         default=Environment.LIVE, description="stamped on every row; live and sandbox are never mixed"
     )
     base_url: BaseUrl = Field(description="where the provider is; https, except on loopback")
-    proxy: Secret | None = Field(default=None, description="an egress proxy, for providers that restrict IP addresses")
-    ca_file: str | None = Field(default=None, description="certificates to trust instead of the system's, a PEM file")
-    allow_inferred: frozenset[str] = Field(
+    proxy: Annotated[Secret, AfterValidator(_proxy)] | None = Field(
+        default=None, description="an egress proxy, for providers that restrict IP addresses"
+    )
+    ca_file: Annotated[str, AfterValidator(_certificates)] | None = Field(
+        default=None, description="certificates to trust instead of the system's, a PEM file"
+    )
+    allow_inferred: Annotated[frozenset[str], AfterValidator(_operations)] = Field(
         default=frozenset(), description="operations graded I that may be called, such as 'wallets.list'"
     )
     underpayment_tolerance: Annotated[Decimal, BeforeValidator(_tolerance), Field(ge=0, lt=1)] = Field(

@@ -45,6 +45,7 @@ class Performance:
         self.name = name
         self.deadline = deadline
         self.before_write = before_write
+        self.journaled = before_write is not None
         self.wrote = False
 
 
@@ -96,6 +97,10 @@ def perform(run: Performance, begun: Begun[T]) -> Flow[T]:
                 f"the write was accepted, then: {error.message}", hint="read it again before anything else"
             )
             raised.__cause__ = error
+        elif error.outcome is Outcome.UNKNOWN and not run.journaled:
+            raised.hint = (
+                "it may have been carried out, and no journal entry waits for it: read it at the provider first"
+            )
         outcome, fault = raised.outcome.value, type(raised).__name__
         raise raised.about(
             account=run.account.name, provider=run.account.provider.name, operation=run.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -19,6 +20,9 @@ from gateway.models.wallets import Wallet
 __all__ = ["page", "read", "request", "wallets"]
 
 T = TypeVar("T")
+
+# RFC 3986, 3.3: what a path may be written with.
+_PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
 
 
 def read(
@@ -84,6 +88,7 @@ def request(
     query: dict[str, str] | None,
     json: Any,
     write: bool | None,
+    signed: bool,
     seconds: float | None,
 ) -> Flow[Response]:
     """Any call of the provider: signed, limited, redacted; not journaled. `write` None: everything but GET and HEAD
@@ -93,14 +98,10 @@ def request(
     verb = method.upper()
     if not verb.isascii() or not verb.isalpha():
         raise InvalidRequest("the method is a word such as GET or POST")
-    if (
-        not path.startswith("/")
-        or path.startswith("//")
-        or any(ord(character) <= 32 for character in path)
-        or "?" in path
-    ):
+    if not _PATH.fullmatch(path) or path.startswith("//") or {".", ".."} & set(path.split("/")):
         raise InvalidRequest(
-            "the path starts with one '/', relative to the account's base_url; the query is given apart"
+            "the path starts with one '/', relative to the account's base_url; the query is given apart",
+            hint="characters that an address cannot have are percent-encoded in it, and it has no '.' or '..'",
         )
     made = Request(
         verb,
@@ -108,7 +109,12 @@ def request(
         query=tuple((query or {}).items()),
         json=json,
         write=verb not in ("GET", "HEAD") if write is None else write,
+        signed=signed,
     )
+    try:
+        made = made.encoded()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidRequest(f"json cannot be sent: {error}") from None
 
     def operation() -> Operation[Response]:
         answer: Response = yield made

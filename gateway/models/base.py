@@ -99,11 +99,14 @@ def _not_negative(value: Money) -> Money:
 
 
 def _outgoing(value: Money) -> Money:
-    Asset.of(value.asset.code)  # an asset that nobody registered is a typing mistake
-    return value.outgoing()
+    # An asset that nobody registered is a typing mistake, and an `Asset` made by hand may lack the decimals.
+    Money(value.amount, Asset.of(value.asset.code)).outgoing()
+    return value
 
 
 def _known(value: object) -> object:
+    if isinstance(value, Asset):
+        return Asset.of(value.code)
     return Asset.of(value) if isinstance(value, str) else value
 
 
