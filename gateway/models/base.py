@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -36,6 +37,7 @@ __all__ = [
     "ProviderOptions",
     "Reference",
     "Result",
+    "refusing",
     "what_is_wrong",
 ]
 
@@ -62,6 +64,21 @@ class Input(BaseModel):
                 super().__init__(**data)
             except ValidationError as error:
                 raise InvalidRequest(f"{type(self).__name__}: {what_is_wrong(error)}") from None
+
+
+def refusing(kind: type[T]) -> type[T]:
+    """A pydantic dataclass whose constructor raises InvalidRequest, as an Input's does."""
+    made = kind.__init__
+
+    @functools.wraps(made)
+    def __init__(self: T, *args: Any, **given: Any) -> None:
+        try:
+            made(self, *args, **given)
+        except ValidationError as error:
+            raise InvalidRequest(f"{kind.__name__}: {what_is_wrong(error)}") from None
+
+    kind.__init__ = __init__  # type: ignore[method-assign,assignment]
+    return kind
 
 
 class Result(BaseModel):

@@ -8,7 +8,17 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from gateway.models.base import Environment, Fee, Input, Instant, PositiveMoney, ProviderOptions, Reference, Result
+from gateway.models.base import (
+    Environment,
+    Fee,
+    Input,
+    Instant,
+    PositiveMoney,
+    ProviderOptions,
+    Reference,
+    Result,
+    refusing,
+)
 from gateway.money import Money
 from gateway.secrets import Raw
 
@@ -26,6 +36,7 @@ __all__ = [
 _FROZEN = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
+@refusing
 @dataclass(frozen=True, config=_FROZEN)
 class LightningInvoice:
     """A BOLT 11 invoice that carries an amount; amountless, expired and foreign-network ones are refused before
@@ -39,6 +50,7 @@ class LightningInvoice:
         return self.invoice
 
 
+@refusing
 @dataclass(frozen=True, config=_FROZEN)
 class CryptoAddress:
     """An address on the network of the withdrawal's asset."""
@@ -51,6 +63,7 @@ class CryptoAddress:
         return self.address
 
 
+@refusing
 @dataclass(frozen=True, config=_FROZEN)
 class CardTopUp:
     """A card of a customer: `customer` is the merchant's own number, `card` the provider's card number id."""
