@@ -63,6 +63,8 @@ class Core:
         key = (provider.name, account.adapter.auth.key_id)
         account.window = self._windows.setdefault(key, account.window)
         with self._lock:
+            if name in self.accounts:
+                raise ConfigurationError(f"accounts.{name}: there is an account of this name already")
             self.accounts = {**self.accounts, name: account}
         return account
 

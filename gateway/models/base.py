@@ -109,12 +109,6 @@ def _positive(value: Money) -> Money:
     return value
 
 
-def _not_negative(value: Money) -> Money:
-    if value.amount < 0:
-        raise ValueError("must not be negative")
-    return value
-
-
 def _outgoing(value: Money) -> Money:
     # An asset that nobody registered is a typing mistake, and an `Asset` made by hand may lack the decimals.
     Money(value.amount, Asset.of(value.asset.code)).outgoing()

@@ -120,7 +120,9 @@ class TestRetryAfter:
     @pytest.mark.parametrize("call", [READ, WRITE], ids=["read", "write"])
     @pytest.mark.parametrize("status", [429, 503])
     @pytest.mark.parametrize(
-        "value", ["7", " 7 ", format_datetime(START + timedelta(seconds=7), usegmt=True)], ids=["7", "spaces", "date"]
+        "value",
+        ["7", " 7 ", format_datetime(START + timedelta(seconds=7), usegmt=True), "Sun, 01 Jun 2025 12:00:07 -0000"],
+        ids=["7", "spaces", "date", "date without a zone"],
     )
     def test_it_is_honoured(self, value: str, status: int, call: Callable[[Any], Any], colour: str) -> None:
         clock = VirtualClock()
