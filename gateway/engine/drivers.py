@@ -153,6 +153,7 @@ class AsyncDriver:
         self._shared: dict[str, LaneToken] = {}
         self._handing_over = threading.Lock()
         self._writer = _one_thread()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._inherited: list[object] = []
         self._open = True
         _drivers.add(self)
@@ -163,6 +164,7 @@ class AsyncDriver:
         """
         self._inherited += [self._transports, self._writer]
         self._transports, self._lanes, self._shared, self._writer = {}, {}, {}, _one_thread()
+        self._handing_over, self._loop = threading.Lock(), None
 
     async def run(self, flow: Flow[T]) -> T:
         """As `SyncDriver.run`. A cancellation is thrown into the flow too, which records it before it ends.
@@ -172,6 +174,14 @@ class AsyncDriver:
         if not self._open:
             flow.close()
             raise _closed()
+        # Its connections live in the loop that made them; elsewhere a write would break half-way.
+        self._loop = self._loop or asyncio.get_running_loop()
+        if self._loop is not asyncio.get_running_loop():
+            flow.close()
+            raise ConfigurationError(
+                "this gateway is in use in another event loop; nothing was sent",
+                hint="make one gateway for each event loop, and use it inside one `asyncio.run`",
+            )
         value: Any = None
         error: BaseException | None = None
         cancelled: asyncio.CancelledError | None = None
