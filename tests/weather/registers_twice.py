@@ -1,0 +1,14 @@
+"""A plugin that registers one provider twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.hookspecs import hookimpl
+from support.toy import provider
+
+
+@hookimpl
+def gateway_register_providers(register: Any) -> None:
+    register(provider("twice"))
+    register(provider("twice"))
