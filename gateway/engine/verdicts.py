@@ -93,7 +93,9 @@ def judge_answer(
         return _parsed(request, response, redactor)
     said = redactor.text(failure.message)[:300] if failure else shown(request, response, redactor)
     code = redactor.text(failure.code) if failure and failure.code else None
-    if status == 429 or (failure is not None and failure.kind is RateLimited):
+    # Its own words that it is in trouble are as good as a server error, whatever the HTTP status says.
+    in_trouble = status >= 500 or (failure is not None and issubclass(failure.kind, ProviderUnavailable))
+    if status == 429 or (failure is not None and failure.kind is RateLimited and not in_trouble):
         after = _retry_after(response, now)
         return Verdict(
             error=RateLimited(
@@ -112,7 +114,7 @@ def judge_answer(
         )
         return Verdict(error=error, again=True, after=_retry_after(response, now))
     # A server error may come after the work was done, whatever its body says.
-    if status < 500 and (failure is not None or status in _REFUSALS):
+    if not in_trouble and (failure is not None or status in _REFUSALS):
         kind = failure.kind if failure else _REFUSALS[status]
         return Verdict(
             error=kind(
@@ -125,7 +127,7 @@ def judge_answer(
         )
     if request.write:
         return Verdict(error=_unknown(f"the answer was HTTP {status}: {said}", None, code))
-    if status >= 500 or status == 408:
+    if in_trouble or status == 408:
         error = ProviderUnavailable(
             f"server error (HTTP {status}: {said}); it was a read, nothing was changed",
             outcome=Outcome.REJECTED,

@@ -22,6 +22,7 @@ from gateway.models.base import Page
 from gateway.models.cards import Card, CardRequest, CardTransaction, OneTimeCode
 from gateway.secrets import Raw
 from gateway.store import cards as store
+from gateway.store.withdrawals import check_brakes
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -40,6 +41,19 @@ def create(core: Core, request: CardRequest, *, account: str | None, seconds: fl
         customer = yield from customer_at(chosen, request.customer)
         assert customer is not None
         new = NewCard(request=request, customer=customer)
+
+        def within_limits(connection: Connection) -> None:
+            # What a new card is loaded with leaves the wallet as a top-up does.
+            check_brakes(
+                connection,
+                account=chosen.name,
+                limits=chosen.settings.limits,
+                amount=request.initial_balance,
+                destination="a new card",
+                now=core.now(),
+                reference=request.reference,
+                environment=chosen.environment,
+            )
 
         def keep(connection: Connection, card: Card) -> None:
             store.save_card(
@@ -60,6 +74,7 @@ def create(core: Core, request: CardRequest, *, account: str | None, seconds: fl
             request=asked,
             prepare=lambda: chosen.able(CreatesCards).create_card(new),
             kept=without_secrets,
+            on_intent=within_limits,
             on_done=keep,
         )
         issued = yield from once(core, write, core.deadline(seconds, chosen))

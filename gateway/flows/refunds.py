@@ -14,6 +14,7 @@ from gateway.flows.writes import Write, comparable, once, recorded
 from gateway.models.orders import OrderStatus
 from gateway.models.refunds import ProviderRefund, Refund, RefundRequest, RefundStatus
 from gateway.store import refunds as store
+from gateway.store.withdrawals import check_not_frozen
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -43,6 +44,7 @@ def create(core: Core, request: RefundRequest, *, seconds: float | None) -> Flow
     new = NewRefund(request=request, order=paid.provider_id, known=paid.order)
 
     def on_intent(connection: Connection) -> None:
+        check_not_frozen(connection, account=account.name, limits=account.settings.limits)
         other = store.open_refund_of(connection, request.order)
         if other is not None and other.reference != request.reference:
             raise Conflict(

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, or_, select, update
 
 from gateway.contracts.settings import Limits
 from gateway.errors import Conflict, LimitExceeded, NotFound
 from gateway.models.base import Environment, Page
 from gateway.models.withdrawals import ProviderWithdrawal, Withdrawal, WithdrawalRequest, WithdrawalStatus
-from gateway.money import Money
+from gateway.money import Money, exact
 from gateway.store.freezes import frozen
 from gateway.store.pages import one_page
 from gateway.store.snapshots import dump, restore
-from gateway.store.tables import withdrawals
+from gateway.store.tables import journal, withdrawals
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
 __all__ = [
     "check_brakes",
+    "check_not_frozen",
     "delete_withdrawal",
     "insert_withdrawal",
     "list_withdrawals",
@@ -50,15 +52,7 @@ def check_brakes(
     outcome counts. `reference` leaves the payout's own row out, for one that is taken up again; `environment` counts
     only its own.
     """
-    found = frozen(connection).get(account)
-    if found is not None:
-        raise _stopped(
-            f"payouts are frozen since {found['since']:%Y-%m-%d %H:%M} UTC by {found['by']}: {found['reason']}",
-            account,
-            f"`gateway freeze {account} --release` ends it",
-        )
-    if limits.frozen:
-        raise _stopped("payouts are frozen in the settings", account, f"accounts.{account}.limits.frozen")
+    check_not_frozen(connection, account=account, limits=limits)
     if limits.destinations is not None and destination not in limits.destinations:
         raise _stopped(
             f"{destination} is not one of the destinations that are allowed",
@@ -81,6 +75,19 @@ def check_brakes(
                 account,
                 f"accounts.{account}.limits.per_day",
             )
+
+
+def check_not_frozen(connection: Connection, *, account: str, limits: Limits) -> None:
+    """Raise LimitExceeded when no money may leave the account, by the settings or by `gateway freeze`."""
+    found = frozen(connection).get(account)
+    if found is not None:
+        raise _stopped(
+            f"payouts are frozen since {found['since']:%Y-%m-%d %H:%M} UTC by {found['by']}: {found['reason']}",
+            account,
+            f"`gateway freeze {account} --release` ends it",
+        )
+    if limits.frozen:
+        raise _stopped("payouts are frozen in the settings", account, f"accounts.{account}.limits.frozen")
 
 
 def insert_withdrawal(
@@ -221,9 +228,35 @@ def _paid_out(
         query = query.where(withdrawals.c.reference != reference)
     if environment is not None:
         query = query.where(withdrawals.c.environment == environment.value)
-    amounts = connection.execute(query).scalars()
+    amounts = list(connection.execute(query).scalars())
+    amounts += _loaded_on_cards(connection, account, limit, since, reference, environment)
     return sum((Money(amount, limit.asset) for amount in amounts), start=Money(0, limit.asset))
 
 
+def _loaded_on_cards(
+    connection: Connection,
+    account: str,
+    limit: Money,
+    since: datetime,
+    reference: str | None,
+    environment: Environment | None,
+) -> list[Decimal]:
+    """What new cards were loaded with, or may have been: the journal knows, because a card has no row before it is."""
+    query = select(journal.c.request).where(
+        journal.c.operation == "cards.create",
+        journal.c.account == account,
+        journal.c.updated_at > since,
+        journal.c.state != "rejected",
+        # One that was re-opened has nobody at it: nothing was done.
+        or_(journal.c.state != "intended", journal.c.owner.is_not(None)),
+    )
+    if reference is not None:
+        query = query.where(journal.c.reference != reference)
+    if environment is not None:
+        query = query.where(journal.c.environment == environment.value)
+    loaded = [request["initial_balance"] for request in connection.execute(query).scalars()]
+    return [exact(balance["amount"]) for balance in loaded if balance["asset"].partition("@")[0] == limit.asset.symbol]
+
+
 def _stopped(message: str, account: str, hint: str) -> LimitExceeded:
-    return LimitExceeded(f"{message}; nothing was sent", account=account, operation="withdrawals.create", hint=hint)
+    return LimitExceeded(f"{message}; nothing was sent", account=account, hint=hint)
