@@ -135,11 +135,35 @@ _decoder = msgspec.json.Decoder(float_hook=Decimal)
 def decode_json(content: bytes) -> Any:
     """JSON with floats as Decimal. Raises Malformed for anything else, however it is broken or nested."""
     try:
-        return _decoder.decode(content)
+        data = _decoder.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, ArithmeticError):
         raise Malformed("not JSON" if content.strip() else "empty") from None
     except RecursionError:
         raise Malformed("JSON nested too deeply") from None
+    # Few brackets cannot nest deeply; looking at every value is for answers that have many.
+    if content.count(b"[") + content.count(b"{") > _DEEPEST and _deeper(data):
+        raise Malformed("JSON nested too deeply")
+    return data
+
+
+_DEEPEST = 100
+"""Levels that an answer may have; those of all known providers have less than ten. What is kept of it (`raw`) is
+written as JSON again, which gives up at about 250 levels, when the provider has long carried the call out.
+"""
+
+
+def _deeper(data: Any) -> bool:
+    level: list[Any] = [[data]]
+    for _ in range(_DEEPEST + 1):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
 
 
 def encode_json(data: Any) -> bytes:

@@ -194,10 +194,11 @@ def once(core: Core, write: Write[P], deadline: Deadline) -> Flow[P | None]:
 
     try:
         yield from transact(done)
-    except GatewayError as error:
+    except Exception as error:  # whatever it is: the money has moved, and the caller must learn that
+        why = error.message if isinstance(error, GatewayError) else type(error).__name__
         unkept = OutcomeUnknown(
             f"the provider carried it out ({write.provider_id(result) or 'it gave no number'}), "
-            f"but that could not be recorded: {error.message}",
+            f"but that could not be recorded: {why}",
             account=write.account.name,
             provider=write.account.provider.name,
             operation=write.operation,

@@ -208,7 +208,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "deep-json",
         ANSWERS,
-        "JSON nested a hundred thousand levels deep",
+        "JSON nested more than a hundred levels deep",
         _MAY,
         _SETTLE,
         _rejected(MalformedResponse),
@@ -486,8 +486,8 @@ CASES: tuple[Case, ...] = (
         "store-deleted-later",
         STORE,
         "The file is deleted between sending a write and recording its answer",
-        "It was carried out: the error tells the provider's number.",
-        "Put the file back, then settle the journal's entry as done with that number.",
+        "It was carried out: the error tells the provider's number, which nothing else knows.",
+        "Put the file back and settle the journal's entry with that number; without it, `orders.fetch` reads an order.",
         write=UNKNOWN,
     ),
     Case(
