@@ -307,6 +307,13 @@ class Orders(_Namespace):
             lambda cursor: flows.orders.page(self._core, account=account, status=wanted, cursor=cursor, size=PAGE)
         )
 
+    async def link(self, reference: str, provider_id: str, *, deadline: float | None = None) -> Order:
+        """Give an order the provider's number that its creation did not tell, as with a page where the payer chooses.
+
+        It is read first, and must agree in price, coin and time. May be repeated until it is linked; raises Conflict.
+        """
+        return await self._gateway._run(flows.orders.link(self._core, reference, provider_id, seconds=deadline))
+
     async def fetch(self, *, account: str, provider_id: str, deadline: float | None = None) -> ProviderOrder:
         """An order at the provider by the provider's own number, also one that was not made here. Changes nothing."""
         return await self._gateway._run(flows.orders.fetch(self._core, account, provider_id, seconds=deadline))

@@ -52,7 +52,7 @@ def test_an_order(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.usefixtures("shop")
 def test_an_order_awaited(capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(example("AsyncGateway.from_file"), "README", "exec"), {"__name__": "readme"})
-    assert capsys.readouterr().out.startswith("http")
+    assert capsys.readouterr().out.startswith("lntb")
 
 
 @pytest.mark.usefixtures("shop")

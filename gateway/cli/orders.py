@@ -121,6 +121,23 @@ def renew(
         _show(here, gateway.orders.renew(reference, account=account), qr=qr)
 
 
+@app.command("link", epilog=example("gateway orders link cart-1001 --provider-id 20240426103947614609"))
+def link(
+    context: typer.Context,
+    reference: Reference,
+    provider_id: Annotated[str, typer.Option("--provider-id", help="The provider's number of the order.")],
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Name the provider's number of an order whose creation did not tell it, as on a page where the payer chooses.
+
+    The order is read first, and must agree in price, coin and time.
+    """
+    here = session(context, config, as_json)
+    with here.gateway() as gateway:
+        _show(here, gateway.orders.link(reference, provider_id), qr=False)
+
+
 @app.command(
     "fetch",
     epilog=example(

@@ -5,6 +5,7 @@ attempt.
 from __future__ import annotations
 
 import secrets
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from gateway.accounts import OpenAccount
@@ -31,7 +32,9 @@ from gateway.store import orders as store
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["create", "fetch", "fetch_page", "get", "page", "renew", "variant_of"]
+__all__ = ["create", "fetch", "fetch_page", "get", "link", "page", "renew", "variant_of"]
+
+_CLOCKS_DIFFER = timedelta(minutes=2)
 
 # What a following attempt may replace. An attempt that is still open could yet be paid by the first address.
 _REPLACEABLE = frozenset(
@@ -319,6 +322,40 @@ def _read(core: Core, attempt: Attempt, seconds: float | None) -> Flow[ProviderO
     core.same_environment(account, attempt.environment, "the attempt")
     assert attempt.provider_id is not None
     return (yield from fetch(core, account.name, attempt.provider_id, seconds=seconds))
+
+
+def link(core: Core, reference: str, provider_id: str, *, seconds: float | None) -> Flow[Order]:
+    """Give an attempt the provider's number that its creation did not tell (the payer chose the coin on a hosted page).
+
+    The order is read first and must agree with what was asked: the price, the coin where one was asked for, and a
+    creation not before the attempt's. Raises Conflict when it does not, or when the number belongs to another order.
+    """
+    order = yield from _load(reference)
+    waiting = [attempt for attempt in order.attempts if attempt.provider_id is None and attempt.order is not None]
+    if not waiting:
+        raise Conflict(
+            "every attempt of this order has its number at the provider already",
+            account=order.account,
+            operation="orders.link",
+            reference=reference,
+            hint="an attempt whose creation is unknown is settled with `gateway journal settle --provider-id`",
+        )
+    attempt = waiting[-1]
+    seen = yield from fetch(core, attempt.account, provider_id, seconds=seconds)
+    request = yield from transact(lambda connection: store.load_request(connection, reference))
+    different = _differs(request, seen) or (None if seen.price else "its price is not shown")
+    # Providers write whole seconds, and clocks differ a little.
+    if seen.created_at is not None and seen.created_at < attempt.created_at - _CLOCKS_DIFFER:
+        different = f"it was made at {seen.created_at:%Y-%m-%d %H:%M:%S} UTC, before it was asked for"
+    if different:
+        raise Conflict(
+            f"the provider's order {provider_id} is not this one: {different}",
+            account=attempt.account,
+            operation="orders.link",
+            reference=reference,
+        )
+    yield from transact(lambda connection: _take_over(core, connection, reference, attempt.number, seen))
+    return (yield from _load(reference))
 
 
 def page(

@@ -23,7 +23,8 @@ CAPABILITIES = Capabilities.of(
         "orders.create",
         "D",
         f"{_DOCS}: get payment URL",
-        "the provider makes its order only when the payer has chosen a coin, so its number can be learned late",
+        "the provider makes its order only when the payer has chosen a coin; where its answer has no number, the order "
+        "cannot be followed until orders.link names it, because this version takes no callbacks",
         variant="payer-choice",
     ),
     supported(

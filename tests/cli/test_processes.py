@@ -137,6 +137,7 @@ COMMANDS = [
     "orders renew",
     "orders watch",
     "orders fetch",
+    "orders link",
     "refunds create",
     "refunds get",
     "customers create",

@@ -120,6 +120,29 @@ def test_an_expired_order_is_renewed(cli: Run, shop: Path, server: SandboxServer
     assert second["attempts"] == "1 aurpay expired, 2 aurpay pending"
 
 
+def test_an_order_whose_number_was_not_told_is_linked(
+    cli: Run, shop: Path, server: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.faults("aurpay").add(
+        faults.Status(
+            status=200, body='{"code": 0, "data": {"pay_url": "https://pay.example/1"}}', path="/api/order/pay-url"
+        )
+    )
+    made = fields(cli("orders", "create", "--reference", "linked-1", "--price", "9.90 USD"))
+    assert made["checkout url"] == "https://pay.example/1"
+    assert "provider id" not in made
+    other = fields(cli("orders", "create", "--reference", "linked-2", "--price", "9.90 USD"))["provider id"]
+    refused = failure(cli("orders", "link", "linked-1", "--provider-id", other, "--json"))
+    assert refused["error"] == "Conflict"
+    assert "belongs to linked-2" in refused["message"]
+    elsewhere = f"sqlite:///{shop / 'elsewhere.db'}"
+    with monkeypatch.context() as patch:
+        patch.setenv("GATEWAY_STORE", elsewhere)
+        unknown = fields(cli("orders", "create", "--reference", "made-elsewhere", "--price", "9.90 USD"))["provider id"]
+    assert fields(cli("orders", "link", "linked-1", "--provider-id", unknown))["provider id"] == unknown
+    assert failure(cli("orders", "link", "linked-1", "--provider-id", unknown, "--json"))["error"] == "Conflict"
+
+
 def test_an_order_takes_the_route_when_no_account_is_named(cli: Run, shop: Path) -> None:
     made = document(cli("orders", "create", "--reference", "routed-1", "--price", "9.90 EUR", "--json"))
     assert made["account"] == "aurpay"
