@@ -78,12 +78,13 @@ def _merged(known: ProviderOrder | None, seen: ProviderOrder) -> ProviderOrder:
         if name not in ("status", "provider_status", "exceptions", "raw", "warnings", "pay")
         and getattr(seen, name) in (None, ())
     }
-    pay = PaymentInstructions(
-        **{
-            name: getattr(seen.pay, name) if getattr(seen.pay, name) is not None else getattr(known.pay, name)
-            for name in PaymentInstructions.model_fields
-        }
-    )
+    instructions = {
+        name: getattr(seen.pay, name) if getattr(seen.pay, name) is not None else getattr(known.pay, name)
+        for name in PaymentInstructions.model_fields
+    }
+    # The page that the payer was sent to stays: some adapters can only rebuild its address when they read the order.
+    instructions["checkout_url"] = known.pay.checkout_url or seen.pay.checkout_url
+    pay = PaymentInstructions(**instructions)
     # A warning about the way to pay holds as long as the order does.
     return seen.model_copy(
         update={**kept, "pay": pay, "warnings": tuple(dict.fromkeys((*known.warnings, *seen.warnings)))}
