@@ -491,6 +491,14 @@ CASES: tuple[Case, ...] = (
         write=UNKNOWN,
     ),
     Case(
+        "own-mistake",
+        STORE,
+        "A mistake of the gateway's or a plugin's own while the answer of a write is recorded",
+        "It was carried out: the error tells the provider's number. It is not sent again.",
+        "Settle the journal's entry as done with that number; report the mistake, which is attached to the error.",
+        write=UNKNOWN,
+    ),
+    Case(
         "store-damaged",
         STORE,
         "The file is damaged, or no database",

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from gateway.store import database
+from gateway.store import database, journal
 from support.colours import Opened, opened
 from support.loopback import Loopback
 from support.toy import account
@@ -250,6 +250,27 @@ def deleted_later(case: Case, stage: Stage) -> None:
         keeper.before_answering = delete
         assert "carried it out (1)" in str(ends(case.write, lambda: write(gw)))
         assert len(server.requests) == 1
+
+
+@PLAYS.row("own-mistake")
+def own_mistake(case: Case, stage: Stage) -> None:
+    finish = journal.finish
+
+    def mistaken(connection: Any, entry: int, state: Any, **more: Any) -> Any:
+        if state == "done":
+            raise ValueError("nobody thought of this")
+        return finish(connection, entry, state, **more)
+
+    with Loopback(app=Shopkeeper()) as server, stage.shop(server) as gw:
+        stage.monkeypatch.setattr(journal, "finish", mistaken)
+        error = ends(case.write, lambda: write(gw))
+        assert "carried it out (1)" in str(error)
+        assert isinstance(error.__cause__, ValueError)
+        stage.monkeypatch.undo()
+        ends(case.write, lambda: write(gw))
+        gw.journal.settle("cart-1001", outcome="done", reason="it is there", provider_id="1")
+        assert write(gw).provider_id == "1"
+        assert [seen.method for seen in server.requests] == ["POST"]
 
 
 @PLAYS.row("store-damaged")

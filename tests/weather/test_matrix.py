@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine.test_outcomes import ANSWERED
+from support.loopback import Loopback
 from weather import inputs, network, processes, stores
 from weather.matrix import CASES, Case, End, markdown
-from weather.playing import Stage
+from weather.playing import Shopkeeper, Stage, write
 
 DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "failures.md"
 PLAYS = {**network.PLAYS, **processes.PLAYS, **stores.PLAYS, **inputs.PLAYS}
@@ -41,6 +44,22 @@ def test_every_answer_has_one_row() -> None:
 def test_every_row_has_one_scenario() -> None:
     assert len({case.id for case in CASES}) == len(CASES)
     assert sorted(PLAYS) == sorted(case.id for case in CASES if not case.answers)
+
+
+def test_a_store_that_cannot_be_looked_at_is_still_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its folder can be closed to a process that gave up its rights after it had opened the store."""
+    look = os.stat
+
+    def closed(path: object, **more: Any) -> Any:
+        if str(path).endswith("gateway.db"):
+            raise PermissionError(13, "Permission denied")
+        return look(path, **more)  # type: ignore[arg-type]
+
+    stage = Stage("sync", tmp_path, monkeypatch)
+    with Loopback(app=Shopkeeper()) as server, stage.shop(server) as gw:
+        write(gw)
+        monkeypatch.setattr(os, "stat", closed)
+        assert write(gw, "cart-2").provider_id == "2"
 
 
 def test_the_document_is_this_table() -> None:
