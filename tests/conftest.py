@@ -23,8 +23,8 @@ for _name in list(os.environ):
     if _name.startswith("GATEWAY_") or _name.lower() in PROXIES:
         del os.environ[_name]
 
-# A slow machine is no failure, so no deadline; CI tries the same examples each time.
-# The gate tries the same examples every time; `HYPOTHESIS_PROFILE=long` looks for new ones, and for longer.
+# A slow machine is no failure, so no deadline. The gate tries the same examples every time;
+# `HYPOTHESIS_PROFILE=long` looks for new ones, and for longer.
 settings.register_profile(
     "default",
     deadline=None,

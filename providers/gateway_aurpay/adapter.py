@@ -31,7 +31,7 @@ from gateway.models import (
 )
 from gateway.money import plain
 from gateway_aurpay import auth, inferred, mapping, wire
-from gateway_aurpay.capabilities import ADDRESS_BY_SETTINGS, CAPABILITIES, KEYS_BY_HAND
+from gateway_aurpay.capabilities import ADDRESS_BY_SETTINGS, CAPABILITIES, KEYS_BY_HAND, as_signed
 from gateway_aurpay.settings import ApiKeyAuth, AurpaySettings, LoginCredentials, SignatureAuth, WithdrawCall
 
 __all__ = ["Aurpay"]
@@ -65,6 +65,8 @@ class Aurpay(Adapter[AurpaySettings]):
             table = table.replaced(ADDRESS_BY_SETTINGS)
         if not isinstance(self.settings.auth, LoginCredentials):
             table = table.replaced(KEYS_BY_HAND)
+        if isinstance(self.settings.auth, SignatureAuth):
+            table = as_signed(table)
         return table
 
     def read_failure(self, response: Response) -> Failure | None:

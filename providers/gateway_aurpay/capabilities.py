@@ -1,14 +1,17 @@
 """What Aurpay offers, row by row.
 
 Grades: D the vendor's documentation, P the plugins that it publishes, C independent clients, I inferred, X absent.
-The signature flavour of the authentication is C; rows are graded for the API key flavour, which is D.
+The signature flavour of the authentication is C; rows are graded for the API key flavour, which is D. The table of an
+account that signs is `as_signed`.
 """
 
 from __future__ import annotations
 
-from gateway.capabilities import Capabilities, Capability, absent, manual, supported
+from dataclasses import replace
 
-__all__ = ["ADDRESS_BY_SETTINGS", "CAPABILITIES", "KEYS_BY_HAND"]
+from gateway.capabilities import Capabilities, Capability, Grade, Support, absent, manual, supported
+
+__all__ = ["ADDRESS_BY_SETTINGS", "CAPABILITIES", "KEYS_BY_HAND", "as_signed"]
 
 _DOCS = "api-docs.aurpay.net"
 _NO_CALL = "the provider documents no such call"
@@ -167,3 +170,17 @@ ADDRESS_BY_SETTINGS: Capability = supported(
     variant="address",
 )
 """Replaces the manual row of accounts whose settings have a `withdraw` table."""
+
+
+def as_signed(table: Capabilities) -> Capabilities:
+    """The table of an account that signs: a call is graded by its weakest part, and the signature's recipe is C."""
+    rows = (
+        replace(
+            row,
+            grade=Grade.CLIENT,
+            source=f"{row.source}; the signature: two independent public clients",
+        )
+        for row in table.rows
+        if row.support is Support.SUPPORTED and row.grade in (Grade.DOCUMENTED, Grade.PUBLISHED)
+    )
+    return table.replaced(*rows)

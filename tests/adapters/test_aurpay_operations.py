@@ -1055,6 +1055,18 @@ def test_every_operation_and_variant_is_declared() -> None:
         assert row.support is not Support.MANUAL or row.instead
 
 
+def test_an_account_that_signs_is_graded_by_its_signature() -> None:
+    signed = make_adapter(
+        auth={"kind": "signature", "api_token": "made-up-token", "api_secret": "made-up-secret"}
+    ).capabilities()
+    plain = make_adapter().capabilities()
+    assert plain.get("orders.create", "coin").grade is Grade.DOCUMENTED
+    assert signed.get("orders.create", "coin").grade is Grade.CLIENT
+    assert "signature" in signed.get("orders.create", "coin").source
+    assert {row.grade for row in signed.rows if row.support is Support.SUPPORTED} == {Grade.CLIENT, Grade.INFERRED}
+    assert signed.get("wallets.list", "custodial") == plain.get("wallets.list", "custodial")
+
+
 def test_settings_switch_capabilities() -> None:
     plain = make_adapter().capabilities()
     assert plain.get("withdrawals.create", "address").support is Support.MANUAL
