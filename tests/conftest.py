@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,11 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 for _name in list(os.environ):
     if _name.startswith("GATEWAY_") or _name.lower() in PROXIES:
         del os.environ[_name]
+
+# A shell starts what runs in its background with interrupts ignored, and children inherit that: tests that interrupt a
+# child would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A slow machine is no failure, so no deadline. The gate tries the same examples every time;
 # `HYPOTHESIS_PROFILE=long` looks for new ones, and for longer.
