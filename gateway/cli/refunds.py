@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
+from gateway.api import Gateway
 from gateway.cli.output import Column, data_of
 from gateway.cli.session import AsJson, ConfigFile, Yes, chosen, example, session
+from gateway.models.orders import Order, OrderStatus
 from gateway.models.refunds import Refund, RefundRequest
 from gateway.money import Money
 
@@ -28,6 +30,10 @@ def create(
     amount: Annotated[
         str | None, typer.Option("--amount", metavar="MONEY", help="A part, where the provider can; else the whole.")
     ] = None,
+    attempt: Annotated[
+        int | None,
+        typer.Option("--attempt", metavar="NUMBER", help="Whose payment; else the furthest along without a refund."),
+    ] = None,
     reason: Annotated[str | None, typer.Option("--reason", help="Passed on where it can be.")] = None,
     yes: Yes = False,
     config: ConfigFile = None,
@@ -39,11 +45,9 @@ def create(
     """
     here = session(context, config, as_json)
     money = Money.parse(amount) if amount is not None else None
-    request = RefundRequest(reference=reference, order=order, amount=money, reason=reason)
+    request = RefundRequest(reference=reference, order=order, attempt=attempt, amount=money, reason=reason)
     with here.gateway() as gateway:
-        paid = gateway.orders.get(order, refresh=False)
-        what = money or f"all of {paid.received or paid.price}"
-        here.confirm(f"Refund {what} of {order} from {chosen(gateway, paid.account)} as {reference}?", yes=yes)
+        here.confirm(_question(gateway, gateway.orders.get(order, refresh=False), request), yes=yes)
         refund = gateway.refunds.create(request)
     here.output.one(refund, _COLUMNS, data_of)
 
@@ -63,10 +67,30 @@ def get(
     here.output.one(refund, _COLUMNS, data_of)
 
 
+def _question(gateway: Gateway, order: Order, request: RefundRequest) -> str:
+    held = [one for one in order.attempts if one.status in (OrderStatus.PAID, OrderStatus.UNDERPAID)]
+    paid = next((one for one in order.attempts if one.number == request.attempt), None)
+    if request.attempt is None and len(held) == 1:
+        paid = held[0]
+    if paid is None and len(held) > 1:
+        # Which of them is free is known when all were read at their providers.
+        numbers = ", ".join(str(one.number) for one in held)
+        what = request.amount or "all"
+        return (
+            f"Refund {what} of one payment of {order.reference} (attempts {numbers} are paid) as {request.reference}?"
+        )
+    received = paid.order.received if paid and paid.order else order.received
+    what = request.amount or f"all of {received or order.price}"
+    which = order.reference if request.attempt is None else f"{order.reference}, attempt {request.attempt},"
+    where = chosen(gateway, paid.account if paid else order.account)
+    return f"Refund {what} of {which} from {where} as {request.reference}?"
+
+
 _COLUMNS: list[Column[Refund]] = [
     Column("reference", lambda refund: refund.reference),
     Column("status", lambda refund: refund.status, coloured=True),
     Column("order", lambda refund: refund.order),
+    Column("attempt", lambda refund: refund.attempt),
     Column("amount", lambda refund: refund.amount),
     Column("account", lambda refund: refund.account),
     Column("provider", lambda refund: refund.provider),

@@ -28,10 +28,16 @@ class RefundStatus(StrEnum):
 
 
 class RefundRequest(Input):
-    """Refund the order with this reference. `amount` None is the whole order; not every provider can refund a part."""
+    """Refund one payment of the order with this reference. `amount` None is all of it; not every provider can refund a
+    part.
+
+    `attempt` is the number of the attempt whose payment goes back. None is the one that is furthest along, paid before
+    underpaid and the latest of equals, of those that have no refund yet, or only failed ones.
+    """
 
     reference: Reference
     order: Reference
+    attempt: int | None = Field(default=None, ge=1)
     amount: PositiveMoney | None = None
     reason: str | None = Field(default=None, max_length=1000)
     provider_options: ProviderOptions = Field(default_factory=dict)
@@ -54,6 +60,7 @@ class Refund(Result):
 
     reference: str
     order: str
+    attempt: int
     account: str
     provider: str
     environment: Environment

@@ -12,7 +12,7 @@ from gateway.models.base import Environment, Page
 from gateway.models.refunds import ProviderRefund, Refund, RefundRequest, RefundStatus
 from gateway.store.pages import one_page
 from gateway.store.snapshots import dump, restore
-from gateway.store.tables import orders, refunds
+from gateway.store.tables import attempts, orders, refunds
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
@@ -24,15 +24,17 @@ def insert_refund(
     connection: Connection,
     request: RefundRequest,
     *,
+    attempt: int,
     account: str,
     provider: str,
     environment: Environment,
     now: datetime,
 ) -> None:
-    """Record a refund that is about to leave, as `pending`.
+    """Record a refund of this attempt's payment that is about to leave, as `pending`.
 
     One that was recorded before and never left is taken up again; whether it left is the journal's to
-    know. Raises Conflict for any other with this reference, and NotFound for an order that is not known here.
+    know. Raises Conflict for any other with this reference, and NotFound for an order or an attempt that is not known
+    here.
     """
     order = connection.execute(select(orders.c.environment).where(orders.c.reference == request.order)).scalar()
     if order is None:
@@ -43,8 +45,12 @@ def insert_refund(
             account=account,
             reference=request.reference,
         )
+    tried = attempts.c.reference == request.order, attempts.c.number == attempt
+    if connection.execute(select(attempts.c.id).where(*tried)).first() is None:
+        raise NotFound(f"the order {request.order} has no attempt {attempt}", reference=request.reference)
     values: dict[str, Any] = {
         "order_reference": request.order,
+        "attempt": attempt,
         "account": account,
         "provider": provider,
         "environment": environment.value,
@@ -95,10 +101,10 @@ def load_refund(connection: Connection, reference: str) -> Refund | None:
     return None if row is None else _refund(row)
 
 
-def open_refund_of(connection: Connection, order: str) -> Refund | None:
-    """The order's refund that was done, or may yet be: the first that has not failed."""
-    query = select(refunds).where(refunds.c.order_reference == order, refunds.c.status != RefundStatus.FAILED.value)
-    row = connection.execute(query.order_by(refunds.c.id)).first()
+def open_refund_of(connection: Connection, order: str, attempt: int) -> Refund | None:
+    """The refund of this attempt's payment that was done, or may yet be: the first that has not failed."""
+    query = select(refunds).where(refunds.c.order_reference == order, refunds.c.attempt == attempt)
+    row = connection.execute(query.where(refunds.c.status != RefundStatus.FAILED.value).order_by(refunds.c.id)).first()
     return None if row is None else _refund(row)
 
 
@@ -135,7 +141,8 @@ def _refund(row: Row[Any]) -> Refund:
     seen = row.snapshot or {}
     data = {
         **{name: seen[name] for name in ("provider_status", "warnings", "raw") if name in seen},
-        **{name: row._mapping[name] for name in ("reference", "account", "provider", "environment", "status")},
+        **{name: row._mapping[name] for name in ("reference", "attempt", "account", "provider")},
+        **{name: row._mapping[name] for name in ("environment", "status")},
         "order": row.order_reference,
         "amount": seen.get("amount") or row.request["amount"],
         "provider_id": row.provider_id,

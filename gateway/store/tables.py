@@ -195,17 +195,20 @@ refunds = Table(
     _id(),
     _text("reference"),
     _text("order_reference"),
+    Column("attempt", Integer, nullable=False),
     *_where(),
     _text("status"),
     Column("request", JsonText, nullable=False),
     _maybe("provider_id"),
     Column("snapshot", JsonText),
     *_times(),
-    ForeignKeyConstraint(["order_reference"], ["orders.reference"], name="fk_refunds_order"),
+    ForeignKeyConstraint(
+        ["order_reference", "attempt"], ["attempts.reference", "attempts.number"], name="fk_refunds_attempt"
+    ),
     UniqueConstraint("reference", name="uq_refunds_reference"),
     _one_of("refunds", "environment", Environment),
     _one_of("refunds", "status", RefundStatus),
-    Index("ix_refunds_order", "order_reference"),
+    Index("ix_refunds_attempt", "order_reference", "attempt"),
     Index("ix_refunds_account", "account", "id"),
     Index("ix_refunds_status", "status", "id"),
 )

@@ -68,6 +68,23 @@ def test_nothing_is_refunded_unasked(cli: Run, shop: Path, server: SandboxServer
     assert failure(cli("refunds", "get", "refund-3", "--json"))["error"] == "NotFound"
 
 
+def test_one_of_two_payments_is_refunded(asked: Run, cli: Run, server: SandboxServer) -> None:
+    first = fields(cli("orders", "create", "--reference", "twice-1", "--price", "25.00 USD", *SHOP))["provider id"]
+    server.expire("aurpay", first)
+    second = fields(cli("orders", "renew", "twice-1"))["provider id"]
+    server.pay("aurpay", first, "late")
+    server.pay("aurpay", second)
+    assert fields(cli("orders", "get", "twice-1"))["status"] == "paid"
+    words = ("refunds", "create", "--reference", "refund-9", "--order", "twice-1")
+    any_of_them = asked(*words, answer="n\n")
+    assert "Refund all of one payment of twice-1 (attempts 1, 2 are paid) as refund-9? [y/N] " in any_of_them.stderr
+    named = asked(*words, "--attempt", "1", answer="n\n")
+    assert "of twice-1, attempt 1, from aurpay (aurpay, sandbox) as refund-9? [y/N] " in named.stderr
+    made = fields(cli(*words, "--attempt", "1", "--yes"))
+    assert (made["attempt"], made["provider id"]) == ("1", first)
+    assert failure(cli(*words[:3], "refund-8", *words[4:], "--attempt", "3", "--yes", "--json"))["error"] == "NotFound"
+
+
 @pytest.mark.parametrize(
     ("more", "kind"),
     [

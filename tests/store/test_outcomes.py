@@ -31,7 +31,7 @@ WHERE: dict[str, Any] = {"account": "shop", "provider": "aurpay", "environment":
 
 def refund(connection: Connection) -> None:
     make_order(connection)
-    refunds.insert_refund(connection, RefundRequest(reference="it", order="cart-1"), **WHERE)
+    refunds.insert_refund(connection, RefundRequest(reference="it", order="cart-1"), attempt=1, **WHERE)
 
 
 def trade(connection: Connection) -> None:

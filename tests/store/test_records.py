@@ -34,7 +34,7 @@ from gateway.secrets import CardNumber, Secret
 from gateway.store import cards, customers, freezes, refunds, trades
 from gateway.store.database import Database
 from gateway.store.numbers import next_number
-from store.samples import LATER, LIVE, NOW, SANDBOX, all_say, children, make_order
+from store.samples import LATER, LIVE, NOW, SANDBOX, add_attempt, all_say, children, make_order
 
 
 @pytest.fixture
@@ -62,6 +62,7 @@ class TestRefunds:
         reference: str = "refund-1",
         *,
         order: str = "cart-1",
+        attempt: int = 1,
         account: str = "shop",
         environment: Environment = LIVE,
         amount: Money | None = None,
@@ -69,6 +70,7 @@ class TestRefunds:
         refunds.insert_refund(
             connection,
             RefundRequest(reference=reference, order=order, amount=amount),
+            attempt=attempt,
             account=account,
             provider="aurpay",
             environment=environment,
@@ -80,6 +82,7 @@ class TestRefunds:
         asked = Refund(
             reference="refund-1",
             order="cart-1",
+            attempt=1,
             account="shop",
             provider="aurpay",
             environment=LIVE,
@@ -106,11 +109,13 @@ class TestRefunds:
 
     def test_what_is_not_there(self, run: Callable[..., Any]) -> None:
         assert run(refunds.load_refund, "refund-1") is None
-        assert run(refunds.open_refund_of, "cart-1") is None
+        assert run(refunds.open_refund_of, "cart-1", 1) is None
         with pytest.raises(NotFound, match="there is no refund refund-1"):
             run(refunds.save_refund, "refund-1", status=RefundStatus.FAILED, result=None, now=NOW)
         with pytest.raises(NotFound, match="there is no order cart-9"):
             run(self.insert, order="cart-9")
+        with pytest.raises(NotFound, match="the order cart-1 has no attempt 2"):
+            run(self.insert, attempt=2)
 
     def test_live_and_sandbox_are_not_mixed(self, run: Callable[..., Any]) -> None:
         with pytest.raises(Conflict, match="the order cart-1 is live and the account shop is sandbox"):
@@ -118,12 +123,28 @@ class TestRefunds:
 
     def test_the_refund_that_stands_in_the_way_of_another(self, run: Callable[..., Any]) -> None:
         run(self.insert, "one")
-        assert run(refunds.open_refund_of, "cart-1").reference == "one"
+        assert run(refunds.open_refund_of, "cart-1", 1).reference == "one"
         run(refunds.save_refund, "one", status=RefundStatus.FAILED, result=None, now=NOW)
-        assert run(refunds.open_refund_of, "cart-1") is None
+        assert run(refunds.open_refund_of, "cart-1", 1) is None
         run(self.insert, "two")
         run(refunds.save_refund, "two", status=RefundStatus.UNCONFIRMED, result=None, now=NOW)
-        assert run(refunds.open_refund_of, "cart-1").reference == "two"
+        assert run(refunds.open_refund_of, "cart-1", 1).reference == "two"
+
+    def test_the_refund_of_one_attempt_leaves_the_others_to_be_refunded(self, run: Callable[..., Any]) -> None:
+        assert run(add_attempt) == 2
+        run(self.insert, "one", attempt=2)
+        assert run(refunds.open_refund_of, "cart-1", 1) is None
+        run(self.insert, "two", attempt=1)
+        assert run(refunds.open_refund_of, "cart-1", 1).reference == "two"
+        found = run(refunds.open_refund_of, "cart-1", 2)
+        assert (found.reference, found.attempt) == ("one", 2)
+
+    def test_one_that_never_left_is_taken_up_for_another_attempt(self, run: Callable[..., Any]) -> None:
+        run(add_attempt)
+        run(self.insert)
+        run(self.insert, attempt=2)
+        assert run(refunds.load_refund, "refund-1").attempt == 2
+        assert run(refunds.open_refund_of, "cart-1", 1) is None
 
     def test_one_that_never_left_is_taken_up_again_or_forgotten(self, run: Callable[..., Any]) -> None:
         run(self.insert)

@@ -151,6 +151,7 @@ def upgrade() -> None:
         sa.Column("id", _BIG, primary_key=True),
         sa.Column("reference", sa.Text, nullable=False),
         sa.Column("order_reference", sa.Text, nullable=False),
+        sa.Column("attempt", sa.Integer, nullable=False),
         sa.Column("account", sa.Text, nullable=False),
         sa.Column("provider", sa.Text, nullable=False),
         sa.Column("environment", sa.Text, nullable=False),
@@ -160,13 +161,15 @@ def upgrade() -> None:
         sa.Column("snapshot", sa.Text, nullable=True),
         sa.Column("created_at", sa.Text, nullable=False),
         sa.Column("updated_at", sa.Text, nullable=False),
-        sa.ForeignKeyConstraint(["order_reference"], ["orders.reference"], name="fk_refunds_order"),
+        sa.ForeignKeyConstraint(
+            ["order_reference", "attempt"], ["attempts.reference", "attempts.number"], name="fk_refunds_attempt"
+        ),
         sa.UniqueConstraint("reference", name="uq_refunds_reference"),
         _one_of("refunds", "environment", "live sandbox"),
         _one_of("refunds", "status", "pending processing completed failed unconfirmed"),
     )
     op.create_index("ix_refunds_account", "refunds", ["account", "id"])
-    op.create_index("ix_refunds_order", "refunds", ["order_reference"])
+    op.create_index("ix_refunds_attempt", "refunds", ["order_reference", "attempt"])
     op.create_index("ix_refunds_status", "refunds", ["status", "id"])
     op.create_table(
         "customers",
