@@ -79,6 +79,7 @@ class Gateway:
         from gateway.core import Core
         from gateway.plugins import load_plugins
 
+        plugins = plugins or load_plugins()  # first: settings may name their assets
         if settings is None:
             settings = load_settings(
                 file,
@@ -89,7 +90,7 @@ class Gateway:
                 callback_key=callback_key,
                 trusted_proxies=trusted_proxies,
             )
-        self._core: Core = Core(settings, plugins or load_plugins(), clock=clock, uniform=uniform)
+        self._core: Core = Core(settings, plugins, clock=clock, uniform=uniform)
         self._sleep = sleep
         self._closed = False
         self.orders = Orders(self)
@@ -332,8 +333,8 @@ class Refunds(_Namespace):
     """A paid order's money going back."""
 
     def create(self, request: RefundRequest, *, deadline: float | None = None) -> Refund:
-        """Refund a paid order at the account where it was paid. May be repeated; an order is refunded under one
-        reference only.
+        """Refund a payment of an order at the account where it was paid. May be repeated; a payment is refunded under
+        one reference only. Of several paid attempts, `request.attempt` says which.
         """
         return self._gateway._run(flows.refunds.create(self._core, request, seconds=deadline))
 
@@ -579,11 +580,14 @@ class Trades(_Namespace):
         return self._gateway._run(flows.trades.create(self._core, request, account=account, seconds=deadline))
 
     def get(self, reference: str, *, refresh: bool = True, deadline: float | None = None) -> Trade:
-        """The trade of this reference, read at its provider first unless it is final. Raises NotFound."""
+        """The trade of this reference, read at its provider first unless it is final. Raises NotFound.
+
+        A cancelled one is read too while it is not known how much of it was filled.
+        """
         return self._gateway._run(flows.trades.get(self._core, reference, refresh=refresh, seconds=deadline))
 
     def cancel(self, reference: str, *, deadline: float | None = None) -> Trade:
-        """Cancel the trade of this reference. May be repeated."""
+        """Cancel the trade of this reference. May be repeated. `filled` None: how much was filled is not known yet."""
         return self._gateway._run(flows.trades.cancel(self._core, reference, seconds=deadline))
 
     def fetch(self, *, account: str, provider_id: str, deadline: float | None = None) -> Trade:

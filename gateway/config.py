@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
@@ -18,11 +19,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork, Vali
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from gateway.capabilities import OPERATIONS
-from gateway.contracts.settings import AccountSettings, BaseUrl, Setting
+from gateway.contracts.settings import AccountSettings, AssetCode, BaseUrl, Bound, Setting
 from gateway.errors import ConfigurationError, InvalidRequest
 from gateway.models.base import KnownAsset
 from gateway.models.orders import Settlement
-from gateway.money import Money
 from gateway.plugins import Plugins
 from gateway.secrets import Secret
 
@@ -39,6 +39,8 @@ __all__ = [
 ]
 
 DEFAULT_STORE = "sqlite:///gateway.db"
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 M = TypeVar("M", bound=Setting)
 
@@ -60,14 +62,14 @@ class Route(Setting):
         description="the operation routed: orders.create or withdrawals.create"
     )
     accounts: tuple[str, ...] = Field(min_length=1, description="the accounts, first choice first")
-    currency: Annotated[tuple[str, ...], BeforeValidator(_several)] | None = Field(
+    currency: Annotated[tuple[AssetCode, ...], BeforeValidator(_several)] | None = Field(
         default=None, description="only for prices in these assets"
     )
     pay_with: Annotated[tuple[KnownAsset, ...], BeforeValidator(_several)] | None = Field(
         default=None, description="only for orders paid in these coins"
     )
-    min: Money | None = Field(default=None, description="only from this amount on; of the same asset")
-    max: Money | None = Field(default=None, description="only up to this amount; of the same asset")
+    min: Bound | None = Field(default=None, description="only from this amount on; of the same asset")
+    max: Bound | None = Field(default=None, description="only up to this amount; of the same asset")
     settles_to: Settlement = Field(default=Settlement.MERCHANT, description="whose money the order becomes")
 
 
@@ -112,15 +114,26 @@ class _Environment(BaseSettings):
 def _from_environment() -> dict[str, Any]:
     try:
         return {key: _decoded(value) for key, value in _Environment().model_dump(exclude_unset=True).items()}
-    except (SettingsError, ValidationError) as error:
-        field = (
-            str(error).split('"')[1]
-            if isinstance(error, SettingsError) and '"' in str(error)
-            else "a GATEWAY_ variable"
-        )
-        raise ConfigurationError(
-            f"the environment's setting {field} cannot be read", hint="lists and tables are written as JSON"
+    except SettingsError as error:
+        named = re.search(r'"(\w+)"', str(error))
+        raise _unreadable([named[1] if named else ""]) from None
+    except ValidationError as error:
+        raise _unreadable(
+            [str(part) for part in error.errors(include_url=False, include_input=False)[0]["loc"]]
         ) from None
+
+
+def _unreadable(path: list[str]) -> ConfigurationError:
+    """The mistake in the variable that this setting came from: `GATEWAY_ACCOUNTS__SHOP` and `GATEWAY_ACCOUNTS` both
+    can hold `accounts.shop`.
+    """
+    present = {name.upper(): name for name in os.environ}
+    names = ["GATEWAY_" + "__".join(path[:length]).upper() for length in range(len(path), 0, -1)]
+    beginning = [present[name] for name in sorted(present) if name.startswith(f"{names[-1]}__")]
+    name = next((present[name] for name in names if name in present), beginning[0] if beginning else names[-1])
+    return ConfigurationError(
+        f"the environment variable {name} cannot be read", hint="lists and tables are written as JSON"
+    )
 
 
 def _decoded(value: Any) -> Any:
@@ -202,6 +215,11 @@ def read_file(path: Path) -> dict[str, Any]:
 
 def account_settings(name: str, data: Mapping[str, Any], plugins: Plugins) -> AccountSettings:
     """One account's table, checked by its adapter's own settings model."""
+    if not _NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"accounts.{name[:64]!r}: no name of an account",
+            hint="expected 1 to 64 letters (A-Z, a-z), digits, '-' and '_'",
+        )
     place = f"accounts.{name}"
     if not isinstance(data, Mapping):
         raise ConfigurationError(f"{place}: expected a table")
@@ -249,7 +267,7 @@ def _checked(model: type[M], data: Mapping[str, Any], place: str = "") -> M:
             f"{_path(place, problem['loc'], data)}: {_words(problem)}"
             for problem in error.errors(include_url=False, include_input=False)
         ]
-    raise ConfigurationError("; ".join(problems), hint="see the settings' descriptions in the documentation")
+    raise ConfigurationError("; ".join(problems), hint="docs/settings.md describes every setting")
 
 
 def _path(place: str, location: tuple[int | str, ...], data: Any) -> str:
@@ -264,8 +282,8 @@ def _path(place: str, location: tuple[int | str, ...], data: Any) -> str:
             data = data.get(part)
         elif isinstance(data, (list, tuple)) and isinstance(part, int) and part < len(data):
             data = data[part]
-        elif index + 1 < len(location):
-            continue
+        elif index + 1 < len(location) or isinstance(part, int):
+            continue  # one value stands where several may: it has no number
         parts.append(str(part))
     return ".".join(parts) or "the configuration"
 
@@ -284,4 +302,16 @@ def _words(problem: Any) -> str:
         return f"must say which {str(problem['ctx']['discriminator']).strip(chr(39))} it is"
     if kind == "union_tag_invalid":
         return f"is of no known kind; expected one of {problem['ctx']['expected_tags']}"
+    if kind in _EXPECTED:
+        return _EXPECTED[kind]
+    words = re.sub("^Input should be", "must be", words)
     return words[:1].lower() + words[1:]
+
+
+_EXPECTED = {
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "expected a table"),
+    **dict.fromkeys(("list_type", "tuple_type", "set_type", "frozen_set_type"), "expected a list"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "expected true or false"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "expected a whole number"),
+    "string_type": "expected a text",
+}

@@ -173,6 +173,12 @@ def _risks(
     limits = settings.limits
     if pays_out and not (limits.per_withdrawal or limits.per_day or limits.frozen):
         yield "payouts have no limit", f"set {path}.limits.per_withdrawal and {path}.limits.per_day"
+    elif pays_out and not limits.frozen and _pays_more_than_is_limited(settings, capabilities):
+        limited = sorted({most.asset.symbol for most in (*limits.per_withdrawal, *limits.per_day)})
+        yield (
+            f"payouts in other assets than {', '.join(limited)} have no limit",
+            f"add an amount of every symbol that the account pays out to {path}.limits",
+        )
     parts = urlsplit(settings.base_url)
     if settings.environment is Environment.LIVE:
         if parts.scheme == "http":
@@ -182,6 +188,26 @@ def _risks(
                 "it is live, and base_url is this machine",
                 f'of a sandbox: {path}.environment = "sandbox"; otherwise the address of the provider',
             )
+
+
+def _pays_more_than_is_limited(settings: AccountSettings, capabilities: Capabilities) -> bool:
+    """Whether a payout that the account may make is in no asset of `limits`: an invoice is paid in BTC, a card holds
+    fiat money, and an address takes any coin.
+    """
+    limited = [most.asset for most in (*settings.limits.per_withdrawal, *settings.limits.per_day)]
+    covered = {
+        "lightning": any(asset.symbol == "BTC" for asset in limited),
+        "card": any(asset.is_fiat for asset in limited),
+        "address": False,
+    }
+    for variant in capabilities.variants("withdrawals.create"):
+        try:
+            capabilities.require("withdrawals.create", variant, allowed=settings.allow_inferred)
+        except UnverifiedOperation:
+            continue
+        if not covered[variant]:
+            return True
+    return False
 
 
 def headroom(handle: AccountHandle) -> Finding:

@@ -14,6 +14,7 @@ from gateway.api import Gateway
 from gateway.cli.output import Output, complain, shown
 from gateway.config import GatewaySettings, load_settings
 from gateway.errors import ConfigurationError, GatewayError, InvalidRequest
+from gateway.plugins import load_plugins
 
 __all__ = [
     "AccountName",
@@ -77,6 +78,7 @@ class Session:
 
     def settings(self) -> GatewaySettings:
         """The configuration without opening its accounts, for what concerns the store alone."""
+        load_plugins()  # settings may name their assets
         return load_settings(self.file())
 
     def confirm(self, question: str, *, yes: bool) -> None:

@@ -13,12 +13,14 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from gateway.assets import Asset, known_assets
 from gateway.capabilities import OPERATIONS
+from gateway.errors import InvalidRequest
 from gateway.models.base import Environment
 from gateway.money import Money, exact
 from gateway.secrets import Secret
 
-__all__ = ["AccountSettings", "BaseUrl", "Limits", "Setting"]
+__all__ = ["AccountSettings", "AssetCode", "BaseUrl", "Bound", "Limits", "Setting"]
 
 
 class Setting(BaseModel):
@@ -97,11 +99,62 @@ def _tolerance(value: object) -> object:
 
 
 def _several(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
+    return value if isinstance(value, (list, tuple)) else (value,)
+
+
+def _written(value: object) -> object:
+    if not isinstance(value, (str, dict, Money)) or (isinstance(value, str) and " " not in value.strip()):
+        raise ValueError("expected a text such as '0.05 BTC'")
+    return value
+
+
+def _unknown(code: str, known: list[str]) -> ValueError:
+    # What was written is not repeated: it may be a secret in the wrong place.
+    near = difflib.get_close_matches(code, known, n=3)
+    return ValueError("unknown asset" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+
+
+def _known_code(value: str) -> str:
+    try:
+        return Asset.of(value).code
+    except InvalidRequest:
+        raise _unknown(value, [asset.code for asset in known_assets()]) from None
+
+
+def _bound(value: Money) -> Money:
+    _known_code(value.asset.code)
+    if value.amount < 0:
+        raise ValueError("must not be below zero")
+    return value
+
+
+def _limit(value: Money) -> Money:
+    # Limits go by symbols: that of a coin of which only networks are registered is one too.
+    symbols = sorted({asset.symbol for asset in known_assets()})
+    if value.asset.network is not None:
+        return _bound(value)
+    if value.asset.symbol not in symbols:
+        raise _unknown(value.asset.symbol, symbols)
+    if value.amount < 0:
+        raise ValueError("must not be below zero")
+    return value
+
+
+def _one_a_symbol(values: tuple[Money, ...]) -> tuple[Money, ...]:
+    symbols = [value.asset.symbol for value in values]
+    for symbol in symbols:
+        if symbols.count(symbol) > 1:
+            raise ValueError(f"has more than one amount of {symbol}; a limit covers all networks of a symbol together")
+    return values
 
 
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
-Amounts = Annotated[tuple[Money, ...], BeforeValidator(_several)]
+AssetCode = Annotated[str, AfterValidator(_known_code)]
+"""The code of a known asset, as text."""
+Bound = Annotated[Money, BeforeValidator(_written), AfterValidator(_bound)]
+"""An amount of a known asset, zero or more."""
+Limit = Annotated[Money, BeforeValidator(_written), AfterValidator(_limit)]
+Amounts = Annotated[tuple[Limit, ...], BeforeValidator(_several), AfterValidator(_one_a_symbol)]
 
 
 class Limits(Setting):
@@ -110,7 +163,9 @@ class Limits(Setting):
     per_withdrawal: Amounts = Field(default=(), description="the most that one payout may be, one amount a symbol")
     per_day: Amounts = Field(default=(), description="the most within any 24 hours, one amount a symbol")
     destinations: tuple[str, ...] | None = Field(
-        default=None, description="the only destinations allowed; none stated: all"
+        default=None,
+        description="the only destinations allowed, all where none is stated: of a Lightning payout the payee's node "
+        "public key, of a card top-up the card's id, of any other payout the address",
     )
     frozen: bool = Field(default=False, description="no payout at all; also `gateway freeze ACCOUNT`")
 

@@ -15,6 +15,7 @@ import pytest
 from typer.testing import Result
 
 from gateway.cli import checks, doctor
+from gateway.config import account_settings
 from gateway.observation import Record
 from gateway.plugins import Plugin, Plugins, load_plugins
 from gateway.testing import SandboxServer, accounts_toml, faults
@@ -463,6 +464,39 @@ def test_inferred_operations_and_no_limits(report: Run, configure: Callable[...,
     )
 
 
+@pytest.mark.parametrize(
+    "limits, further, told",
+    [
+        ({"per_day": "5 USDT"}, {}, "USDT"),
+        ({"per_day": "5 BTC"}, {}, None),
+        ({"per_withdrawal": "1 BTC", "per_day": "5 USDT"}, {"allow_inferred": ["withdrawals.create"]}, "BTC, USDT"),
+        ({"per_withdrawal": "1 BTC"}, {}, None),
+        ({"per_day": "5 USDT", "frozen": True}, {}, None),
+    ],
+)
+def test_payouts_in_assets_without_a_limit(
+    configure: Callable[..., None], report: Run, limits: dict[str, Any], further: dict[str, Any], told: str | None
+) -> None:
+    fields = {name: name for name in ("amount", "currency", "chain", "address")}
+    configure(limits=limits, withdraw={"path": "/api/pay", "amount_as": "text", **fields}, **further)
+    found = {text: todo for text, todo in risks(report()).items() if "have no limit" in text}
+    assert list(found) == ([f"payouts in other assets than {told} have no limit"] if told else [])
+    assert all("accounts.shop.limits" in todo for todo in found.values())
+
+
+def test_a_cards_limit_is_in_fiat() -> None:
+    plugins = load_plugins()
+    capabilities = plugins.provider("aurex").capabilities
+    for amount, told in (("50 USD", 0), ("1 BTC", 1)):
+        table = {
+            "provider": "aurex",
+            "auth": {"kind": "bearer", "api_key": "x"},
+            "limits": {"per_day": amount},
+        }
+        found = list(checks.account_at_risk("shop", account_settings("shop", table, plugins), capabilities, {}))
+        assert len([finding for finding in found if "have no limit" in finding.found]) == told
+
+
 def test_an_exchange_without_payouts_needs_no_limits(report: Run, configure: Callable[..., None]) -> None:
     configure("emirex")
     assert "payouts have no limit" not in risks(report())
@@ -482,8 +516,6 @@ def test_live_on_this_machine(report: Run, configure: Callable[..., None], serve
 
 
 def test_live_elsewhere(configure: Callable[..., None]) -> None:
-    from gateway.config import account_settings
-
     table = {
         "provider": "aurpay",
         "base_url": "https://api.example.com",

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gateway import Asset, Gateway, Money
+from gateway.assets import known_assets, register_asset
 from gateway.config import GatewaySettings, account_settings, load_settings, resolve_secret
 from gateway.contracts import AccountSettings
 from gateway.errors import ConfigurationError
@@ -85,9 +86,25 @@ class TestWhereItComesFrom:
     @pytest.mark.parametrize("value", [f"[{CANARY}", CANARY, '"text"', "5"])
     def test_what_cannot_be_read_there_is_named(self, name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
-        with pytest.raises(ConfigurationError, match="environment") as caught:
+        with pytest.raises(ConfigurationError, match=f"the environment variable {name} cannot be read") as caught:
             load_settings()
         assert CANARY not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        "name, value",
+        [
+            ("GATEWAY_ACCOUNTS", "{bad"),
+            ("GATEWAY_ACCOUNTS", '{"shop": 5}'),
+            ("GATEWAY_ACCOUNTS__SHOP", "{bad"),
+            ("GATEWAY_ROUTES__0", "{bad"),
+        ],
+    )
+    def test_the_variable_is_named_however_deep_it_reaches(
+        self, name: str, value: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(name, value)
+        with pytest.raises(ConfigurationError, match=f"the environment variable {name} cannot be read"):
+            load_settings()
 
     def test_a_relative_store_is_beside_the_file(self, file: Any, tmp_path: Path) -> None:
         beside = f"sqlite:///{tmp_path / 'shop'}"
@@ -156,7 +173,7 @@ class TestAnAccountsMistakes:
             ({"auth": {"kind": "login", "user": "u"}}, "accounts.shop.auth.password: is missing"),
             ({"auth": CANARY}, "accounts.shop.auth: "),
             ({"colour": CANARY}, "accounts.shop.colour: is no setting"),
-            ({"environment": CANARY}, "accounts.shop.environment: input should be 'live' or 'sandbox'"),
+            ({"environment": CANARY}, "accounts.shop.environment: must be 'live' or 'sandbox'"),
             ({"base_url": CANARY}, "accounts.shop.base_url: expected an address"),
             ({"base_url": "ftp://x.example"}, "accounts.shop.base_url: expected an address"),
             ({"base_url": "https://x.example:port"}, "accounts.shop.base_url: expected an address"),
@@ -179,8 +196,20 @@ class TestAnAccountsMistakes:
             ({"underpayment_tolerance": "100%"}, "accounts.shop.underpayment_tolerance: "),
             ({"timeout": 0}, "accounts.shop.timeout: "),
             ({"timeout": "soon"}, "accounts.shop.timeout: "),
-            ({"limits": {"per_day": 5}}, "accounts.shop.limits.per_day: "),
-            ({"limits": {"per_day": f"{CANARY} BTC"}}, "accounts.shop.limits.per_day.0: is no such value"),
+            ({"auth": "text"}, "accounts.shop.auth: expected a table"),
+            ({"limits": "text"}, "accounts.shop.limits: expected a table"),
+            ({"limits": {"destinations": "bc1q"}}, "accounts.shop.limits.destinations: expected a list"),
+            ({"limits": {"per_day": 5}}, "accounts.shop.limits.per_day: expected a text such as '0.05 BTC'"),
+            ({"limits": {"per_withdrawal": ["0.05"]}}, "limits.per_withdrawal.0: expected a text such as '0.05 BTC'"),
+            ({"limits": {"per_day": f"{CANARY} BTC"}}, "accounts.shop.limits.per_day: is no such value"),
+            ({"limits": {"per_withdrawal": "0.05 BCT"}}, "accounts.shop.limits.per_withdrawal: unknown asset; did you"),
+            ({"limits": {"per_day": "5 USDT@torn"}}, "limits.per_day: unknown asset; did you mean USDT@tron"),
+            ({"limits": {"per_day": ["1 BTC", "-0.1 USDT"]}}, "accounts.shop.limits.per_day.1: must not be below zero"),
+            ({"limits": {"per_day": "-1 BTC@bitcoin"}}, "accounts.shop.limits.per_day: must not be below zero"),
+            (
+                {"limits": {"per_withdrawal": ["1 BTC", "2 BTC@lightning"]}},
+                "accounts.shop.limits.per_withdrawal: has more than one amount of BTC",
+            ),
             ({"limits": {"per_day": [f"1 {CANARY} x"]}}, "accounts.shop.limits.per_day.0: "),
             ({"limits": {"per_dya": "1 BTC"}}, "accounts.shop.limits.per_dya: is no setting"),
             ({"limits": {"frozen": CANARY}}, "accounts.shop.limits.frozen: "),
@@ -191,6 +220,29 @@ class TestAnAccountsMistakes:
     )
     def test_each_is_named_with_its_path_and_what_was_expected(self, given: dict[str, Any], words: str) -> None:
         assert words in mistake(**given)
+
+    def test_a_limit_may_be_zero_and_of_a_coin_known_on_its_networks_alone(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("gateway.assets._registry", {asset.code: asset for asset in known_assets()})
+        register_asset(Asset("LIMITCOIN", "somewhere"))
+        limits = {"per_day": ["0 BTC@bitcoin", "5 LIMITCOIN", {"amount": "7", "asset": "USD"}]}
+        checked = account_settings("shop", account("http://127.0.0.1:1", limits=limits), toy_plugins()).limits
+        assert [(most.amount, most.asset.code) for most in checked.per_day] == [
+            (0, "BTC@bitcoin"),
+            (5, "LIMITCOIN"),
+            (7, "USD"),
+        ]
+
+    @pytest.mark.parametrize("name", ["", "a b", "a.b", "shöp", "a\nb", "a" * 65, "../shop"])
+    def test_a_name_that_is_none_is_refused(self, name: str, colour: str) -> None:
+        table = account("http://127.0.0.1:1")
+        with pytest.raises(ConfigurationError, match=r"^accounts\..*no name of an account"):
+            account_settings(name, table, toy_plugins())
+        with opened(colour, accounts={"Shop_2-b": table, "a" * 64: table}) as gw:
+            with pytest.raises(ConfigurationError, match="no name of an account"):
+                gw.add_account(name, **table)
+            assert gw.accounts == ("Shop_2-b", "a" * 64)
 
     def test_all_are_named_at_once(self) -> None:
         text = mistake(colour=CANARY, timeout=0, auth={"kind": "key"})
@@ -259,7 +311,21 @@ class TestTheWhole:
                 "routes.0.operation: expected an operation",
             ),
             ('[[routes]]\noperation = "orders.get"\naccounts = ["shop"]', "routes.0.operation: expected an operation"),
-            (f'[[routes]]\noperation="orders.create"\naccounts=["a"]\npay_with="{CANARY}"', "routes.0.pay_with.0: "),
+            (f'[[routes]]\noperation="orders.create"\naccounts=["a"]\npay_with="{CANARY}"', "routes.0.pay_with: "),
+            (
+                '[[routes]]\noperation="orders.create"\naccounts=["a"]\nmin="1 UDS"',
+                "routes.0.min: unknown asset; did you",
+            ),
+            ('[[routes]]\noperation="orders.create"\naccounts=["a"]\nmax="-1 USD"', "routes.0.max: must not be below"),
+            ('[[routes]]\noperation="orders.create"\naccounts=["a"]\nmax=5', "routes.0.max: expected a text such as"),
+            (
+                '[[routes]]\noperation="orders.create"\naccounts=["a"]\ncurrency="UDS"',
+                "routes.0.currency: unknown asset; did you mean",
+            ),
+            (
+                '[[routes]]\noperation="orders.create"\naccounts=["a"]\ncurrency=["USD", "EUX"]',
+                "routes.0.currency.1: unknown asset; did you mean",
+            ),
             (f'[[routes]]\noperation="orders.create"\naccounts=["a"]\nmin="{CANARY}"', "routes.0.min: "),
             ('[[routes]]\noperation="orders.create"\naccounts=["a"]\nsettles_to="me"', "routes.0.settles_to: "),
         ],
