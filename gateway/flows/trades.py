@@ -13,13 +13,14 @@ from gateway.contracts import (
     Query,
     ReadsTrades,
 )
-from gateway.core import Core
+from gateway.core import Core, log
+from gateway.engine.clock import Deadline
 from gateway.engine.effects import Flow, transact
 from gateway.engine.perform import Begun, Performance, perform
-from gateway.errors import Conflict, NotFound
+from gateway.errors import Conflict, GatewayError, NotFound, UnsupportedOperation, UnverifiedOperation
 from gateway.flows.writes import Write, comparable, once, recorded
 from gateway.models.base import Page
-from gateway.models.trades import Trade, TradeRequest
+from gateway.models.trades import Trade, TradeRequest, TradeStatus
 from gateway.store import trades as store
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ __all__ = ["cancel", "create", "fetch", "get", "page"]
 
 # What the request said better than an answer can: an exchange writes a market its own way.
 _OURS = frozenset({"reference", "market", "kind", "side"})
+_OF_FILLS = ("filled", "average_rate", "commission", "done_at")
 
 
 def create(core: Core, request: TradeRequest, *, account: str | None, seconds: float | None) -> Flow[Trade]:
@@ -66,16 +68,27 @@ def create(core: Core, request: TradeRequest, *, account: str | None, seconds: f
 
 
 def get(core: Core, reference: str, *, refresh: bool, seconds: float | None) -> Flow[Trade]:
-    """The trade of this reference; with `refresh`, one that is not final is read at its provider first."""
+    """The trade of this reference; with `refresh`, one that is not final is read at its provider first, and so is a
+    cancelled one of which it is not known how much was filled.
+    """
     found = yield from _load(reference)
-    if not refresh or found.status.is_final or found.provider_id is None or found.account not in core.accounts:
+    if not refresh or found.provider_id is None or found.account not in core.accounts:
+        return found
+    if _fill_is_unknown(found):
+        account = core.account(found.account)
+        return (yield from _filled(core, reference, found, core.deadline(seconds, account)))
+    if found.status.is_final:
         return found
     seen = yield from fetch(core, found.account, found.provider_id, seconds=seconds)
     return (yield from _keep(core, reference, found, seen))
 
 
 def cancel(core: Core, reference: str, *, seconds: float | None) -> Flow[Trade]:
-    """Cancel the trade of this reference. May be repeated: a cancelled order stays cancelled."""
+    """Cancel the trade of this reference. May be repeated: a cancelled order stays cancelled.
+
+    What was filled before is read right after, where the account may; when that fails, the cancelled trade is given
+    without it, and `get` reads it.
+    """
     found = yield from _load(reference)
     if found.provider_id is None:
         raise Conflict(
@@ -89,18 +102,26 @@ def cancel(core: Core, reference: str, *, seconds: float | None) -> Flow[Trade]:
         return found
     account = core.account(found.account)
     account.require("trades.cancel")
-    run = Performance(account, "trades.cancel", core.deadline(seconds, account))
+    deadline = core.deadline(seconds, account)
+    run = Performance(account, "trades.cancel", deadline)
     seen: Trade = yield from perform(run, Begun(account.able(CancelsTrades).cancel_trade(found.provider_id)))
-    return (yield from _keep(core, reference, found, seen))
+    # What an earlier reading said of fills may be less than was filled by now.
+    known = found.model_copy(update=dict.fromkeys(_OF_FILLS))
+    cancelled = yield from _keep(core, reference, known, seen)
+    if not _fill_is_unknown(cancelled):
+        return cancelled
+    try:
+        return (yield from _filled(core, reference, cancelled, deadline))
+    except GatewayError as error:
+        log.warning("trade %s is cancelled; how much was filled could not be read: %s", reference, error)
+        return cancelled
 
 
 def fetch(core: Core, account: str, provider_id: str, *, seconds: float | None) -> Flow[Trade]:
     """A trade at the provider by the provider's own number, placed here or not."""
     opened = core.account(account)
     opened.require("trades.get")
-    run = Performance(opened, "trades.get", core.deadline(seconds, opened))
-    seen: Trade = yield from perform(run, Begun(opened.able(ReadsTrades).get_trade(provider_id)))
-    return _at(opened, seen)
+    return (yield from _read(opened, provider_id, core.deadline(seconds, opened)))
 
 
 def page(
@@ -123,6 +144,36 @@ def page(
         operation = opened.able(ListsTradeHistory).list_trade_history(query)
     found: Page[Trade] = yield from perform(run, Begun(operation))
     return Page[Trade](items=tuple(_at(opened, trade) for trade in found.items), next=found.next)
+
+
+def _read(account: OpenAccount, provider_id: str, deadline: Deadline) -> Flow[Trade]:
+    run = Performance(account, "trades.get", deadline)
+    seen: Trade = yield from perform(run, Begun(account.able(ReadsTrades).get_trade(provider_id)))
+    return _at(account, seen)
+
+
+def _fill_is_unknown(trade: Trade) -> bool:
+    return trade.status is TradeStatus.CANCELLED and trade.filled is None and trade.provider_id is not None
+
+
+def _filled(core: Core, reference: str, known: Trade, deadline: Deadline) -> Flow[Trade]:
+    """The cancelled trade with what was filled before, read at the provider; as it is known where that may not be
+    asked. It stays cancelled, whatever the provider shows.
+    """
+    account = core.account(known.account)
+    try:
+        account.require("trades.get")
+    except (UnsupportedOperation, UnverifiedOperation):
+        return known
+    assert known.provider_id is not None
+    seen = yield from _read(account, known.provider_id, deadline)
+    if seen.filled is None:
+        return known
+    said = {name: getattr(seen, name) for name in _OF_FILLS if getattr(seen, name) is not None}
+    # What the cancel's answer warned of, that it does not tell how much was filled, is over.
+    merged = known.model_copy(update={**said, "warnings": seen.warnings})
+    yield from transact(lambda connection: store.save_trade(connection, reference, merged, now=core.now()))
+    return (yield from _load(reference))
 
 
 def _keep(core: Core, reference: str, known: Trade, seen: Trade) -> Flow[Trade]:
