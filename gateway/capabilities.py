@@ -155,6 +155,9 @@ def absent(operation: str, source: str, reason: str, *, instead: str = "", varia
     return Capability(operation, variant, Support.ABSENT, Grade.ABSENT, source, reason, instead)
 
 
+_ELSEWHERE = "use an account at a provider that offers it; `gateway capabilities` shows which do"
+
+
 @dataclass(frozen=True)
 class Capabilities:
     """A provider's table. Operations that it does not mention are absent, and say so."""
@@ -213,7 +216,7 @@ class Capabilities:
         context: dict[str, Any] = {"provider": provider or None, "operation": operation}
         if row.support is not Support.SUPPORTED:
             how = "only by hand" if row.support is Support.MANUAL else "not offered"
-            raise UnsupportedOperation(f"{what} is {how}: {row.reason}", hint=row.instead or None, **context)
+            raise UnsupportedOperation(f"{what} is {how}: {row.reason}", hint=row.instead or _ELSEWHERE, **context)
         if row.grade is Grade.INFERRED and not {operation, f"{operation}:{variant}"} & set(allowed):
             name = f"{operation}:{variant}" if variant else operation
             raise UnverifiedOperation(

@@ -148,7 +148,9 @@ def test_an_unsupported_operation_is_refused_with_its_reason_and_what_to_do_inst
         with pytest.raises(UnsupportedOperation) as refused:
             capabilities.require(row.operation, row.variant, provider=provider)
         assert row.reason in str(refused.value)
-        assert refused.value.hint == (row.instead or None)
+        assert refused.value.hint == (
+            row.instead or "use an account at a provider that offers it; `gateway capabilities` shows which do"
+        )
         assert (refused.value.provider, refused.value.operation) == (provider, row.operation)
 
 
