@@ -158,16 +158,19 @@ Amounts = Annotated[tuple[Limit, ...], BeforeValidator(_several), AfterValidator
 
 
 class Limits(Setting):
-    """The merchant's own brakes on payouts. An amount limits every asset of its symbol, on all networks together."""
+    """The merchant's own brakes on payouts; what a new card is loaded with counts as one.
+
+    An amount limits every asset of its symbol, on all networks together.
+    """
 
     per_withdrawal: Amounts = Field(default=(), description="the most that one payout may be, one amount a symbol")
     per_day: Amounts = Field(default=(), description="the most within any 24 hours, one amount a symbol")
     destinations: tuple[str, ...] | None = Field(
         default=None,
         description="the only destinations allowed, all where none is stated: of a Lightning payout the payee's node "
-        "public key, of a card top-up the card's id, of any other payout the address",
+        "public key, of a card top-up the card's id, of a new card `a new card`, of any other payout the address",
     )
-    frozen: bool = Field(default=False, description="no payout at all; also `gateway freeze ACCOUNT`")
+    frozen: bool = Field(default=False, description="no payout, no new card and no refund at all; also `gateway freeze ACCOUNT`")
 
 
 class AccountSettings(Setting):

@@ -56,14 +56,14 @@ HeaderSecret = Annotated[Secret, AfterValidator(_header)]
 class ApiKeyAuth(Setting):
     """The API key flavour; the vendor recommends it for testing."""
 
-    kind: Literal["api-key"]
+    kind: Literal["api-key"] = Field(description="requests carry an API key")
     api_key: HeaderSecret = Field(description="the dashboard's plugin public key, sent as API-Key")
 
 
 class SignatureAuth(Setting):
     """The signature flavour; the vendor recommends it for production."""
 
-    kind: Literal["signature"]
+    kind: Literal["signature"] = Field(description="requests are signed")
     api_token: HeaderSecret = Field(description="the API token of the dashboard, sent as API-Token")
     api_secret: Secret = Field(description="the API secret of the dashboard; it signs and is never sent")
 
@@ -71,7 +71,7 @@ class SignatureAuth(Setting):
 class LoginCredentials(Setting):
     """The API key flavour with a key that is obtained with the dashboard's user name and password, and renewed."""
 
-    kind: Literal["login"]
+    kind: Literal["login"] = Field(description="the API key is obtained with a login")
     username: str = Field(min_length=1, description="the user name of the dashboard")
     password: Secret = Field(description="the password of the dashboard")
     path: Path = Field(

@@ -293,6 +293,13 @@ class TestAnAccountsMistakes:
             assert not [name for name, field in model.model_fields.items() if not field.description]
 
 
+def test_the_page_about_the_settings_is_as_its_script_writes_it() -> None:
+    root = Path(__file__).parent.parent.parent
+    script = root / ".ci" / "generate_settings.py"
+    done = subprocess.run([sys.executable, str(script), "--check"], cwd=root, check=False, timeout=60)
+    assert done.returncode == 0, "docs/settings.md is stale: run .ci/generate_settings.py"
+
+
 class TestTheWhole:
     @pytest.mark.parametrize(
         "text, words",
