@@ -170,7 +170,9 @@ class Limits(Setting):
         description="the only destinations allowed, all where none is stated: of a Lightning payout the payee's node "
         "public key, of a card top-up the card's id, of a new card `a new card`, of any other payout the address",
     )
-    frozen: bool = Field(default=False, description="no payout, no new card and no refund at all; also `gateway freeze ACCOUNT`")
+    frozen: bool = Field(
+        default=False, description="no payout, no new card and no refund at all; also `gateway freeze ACCOUNT`"
+    )
 
 
 class AccountSettings(Setting):
