@@ -38,7 +38,7 @@ def add(root: typer.Typer) -> None:
     epilog=example(
         'gateway withdrawals create --reference payout-77 --amount "0.001 BTC@lightning" --to-invoice lnbc1m1...',
         'gateway withdrawals create --reference payout-78 --amount "50 USDT@tron" --to-address T... --account shop',
-        'gateway withdrawals create --reference topup-9 --amount "100 USDT" --to-card 4711 --customer c-42',
+        'gateway withdrawals create --reference topup-9 --amount "100 USD" --to-card 4711 --customer c-42',
     ),
 )
 def create(
