@@ -1,4 +1,4 @@
-"""What an answer, or the lack of one, means. The rules are those of the plan; every branch is one of its lines.
+"""What an answer, or the lack of one, means. The rules are those of docs/architecture.md.
 
 A write is repeated only when it is certain that nothing was done. Everything that leaves that open is OutcomeUnknown.
 """

@@ -1,4 +1,4 @@
-"""The endpoints, numbered as in the provider's sheet. Each takes a checked call and returns its answer's `data`."""
+"""The endpoints, numbered so that they can be named. Each takes a checked call and returns its answer's `data`."""
 
 from __future__ import annotations
 
