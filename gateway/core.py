@@ -91,7 +91,11 @@ class Core:
                     from gateway.store.outcomes import recover
 
                     database = Database.open(self.settings.store)
-                    lost = database.transaction(lambda connection: recover(connection, self.clock.now()))
+                    try:
+                        lost = database.transaction(lambda connection: recover(connection, self.clock.now()))
+                    except BaseException:
+                        database.close()
+                        raise
                     for entry in lost:
                         log.warning(
                             "%s %s at %s was sent by a process that ended before its answer: its outcome is unknown",
