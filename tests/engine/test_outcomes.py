@@ -1,7 +1,7 @@
 """What became of a request: every way a provider can answer, or not answer, to a read and to a write, in both colours.
 
-A read is repeated (six sendings) where docs/failures.md says so. A write is repeated only when nothing was done, and everything
-that leaves that open is OutcomeUnknown. Whatever happens, no report shows a secret.
+A read is repeated (six sendings) where docs/failures.md says so. A write is repeated only when nothing was done, and
+everything that leaves that open is OutcomeUnknown. Whatever happens, no report shows a secret.
 """
 
 from __future__ import annotations
