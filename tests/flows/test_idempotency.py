@@ -207,7 +207,8 @@ def test_a_twin_that_takes_too_long_is_not_waited_for_longer_than_the_deadline(w
         impatient = [error for error in found if isinstance(error, GatewayError)]
         assert impatient
         for error in impatient:
-            assert isinstance(error, Conflict) or error.outcome == "unknown"
+            # On a slow machine the short deadline can be over before anything is sent at all.
+            assert isinstance(error, Conflict) or error.outcome in ("not_sent", "unknown")
     assert world.creations() == 1
 
 
