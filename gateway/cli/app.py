@@ -39,7 +39,7 @@ from gateway.cli import (
 )
 from gateway.cli.output import Output, complain, report
 from gateway.cli.plugins import add_plugin_commands
-from gateway.cli.session import AsJson, Session, misuse
+from gateway.cli.session import AsJson, Session, example, misuse
 from gateway.errors import GatewayError
 from gateway.plugins import Plugins, load_plugins
 
@@ -143,7 +143,7 @@ def _add_demo(app: typer.Typer) -> None:
         if error.name != DEMO:
             raise
     else:
-        app.command("demo")(demo.command)
+        app.command("demo", epilog=example("gateway demo --json"))(demo.command)
 
 
 def run() -> NoReturn:

@@ -128,6 +128,7 @@ def test_words_are_completed(process: Process, typed: str, offered: list[str]) -
 
 
 COMMANDS = [
+    "demo",
     "sandbox",
     "providers",
     "capabilities",
