@@ -103,7 +103,7 @@ class TestBackOff:
             Loopback(Hold(), app=answers) as server,
             opened(colour, accounts={"shop": account(server.url)}, uniform=lambda: 0.0) as gw,
         ):
-            assert gw.markets.ticker("BTC/USD", account="shop", deadline=0.8)
+            assert gw.markets.ticker("BTC/USD", account="shop", deadline=2)
             assert len(server.requests) == 2
 
     def test_a_write_that_is_refused_for_now_is_repeated_and_done_once(self, colour: str) -> None:

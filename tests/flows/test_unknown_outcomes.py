@@ -502,7 +502,7 @@ def test_a_store_that_fails_after_the_provider_acted_says_so(
         assert "mend the store" in error.value.hint
         broken = False
         with pytest.raises((OutcomeUnknown, Conflict)):
-            gw.withdrawals.create(request, account="shop", deadline=0.3)
+            gw.withdrawals.create(request, account="shop", deadline=1)
     assert len(world.payouts()) == 1
 
 

@@ -17,8 +17,8 @@ from weather.playing import Plays, Stage, ends, read, write
 
 PLAYS = Plays()
 
-_SHORT = 0.3
-_SOON = 2.0
+_SHORT = 1.0
+_SOON = 6.0
 """A call with the short deadline has ended by then, whatever else this machine is at."""
 
 
