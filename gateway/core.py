@@ -135,7 +135,6 @@ class Core:
         request: Any,
         *,
         account: str | None = None,
-        asset: str | None = None,
         settles_to: Settlement | None = None,
         fits: Callable[[Route], bool] = lambda route: True,
     ) -> OpenAccount:
