@@ -40,13 +40,22 @@ _HEADERS = {
 class TransportFailure(Exception):
     """No complete answer came. `sent` says whether any byte of the request may have reached the provider.
 
-    `lasting` failures (a certificate that does not verify) are not worth repeating.
+    `lasting` failures (a certificate that does not verify) are not worth repeating. `hint` is what to look at when
+    nothing was sent.
     """
 
-    def __init__(self, message: str, *, sent: bool, lasting: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        sent: bool,
+        lasting: bool = False,
+        hint: str = "check the network and the account's base_url",
+    ) -> None:
         super().__init__(message)
         self.sent = sent
         self.lasting = lasting
+        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,24 +149,42 @@ class _Bounds(threading.local):
 _UNSENDABLE = (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError)
 
 
-def _failure(error: Exception, sent: bool) -> TransportFailure:
+def _failure(error: Exception, sent: bool, connection: Connection) -> TransportFailure:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return TransportFailure(
-                f"the provider's certificate was not accepted: {cause.verify_message}", sent=sent, lasting=True
+                f"the provider's certificate was not accepted: {cause.verify_message}",
+                sent=sent,
+                lasting=True,
+                hint="check ca_file and base_url",
+            )
+        if isinstance(cause, ssl.SSLError) and not sent:
+            return TransportFailure(
+                f"cannot connect: what answers there does not speak TLS as it should ({cause.reason or 'broken off'})",
+                sent=sent,
+                hint="check the port of the account's base_url",
             )
         cause = cause.__cause__ or cause.__context__
+    if isinstance(error, _UNSENDABLE):
+        return TransportFailure(
+            "the request cannot be sent as it is",
+            sent=sent,
+            lasting=True,
+            hint="check the account's key (plain ASCII without line breaks), its base_url, and the path",
+        )
+    if isinstance(error, httpx.ProxyError):
+        hint = "check the account's proxy, its user and password there, and what it lets through"
+        return TransportFailure("the egress proxy refused", sent=sent, hint=hint)
+    if isinstance(error, httpx.ConnectError) and connection.proxy:
+        hint = "check the network and the account's proxy; nothing goes past it"
+        return TransportFailure("cannot connect to the egress proxy", sent=sent, hint=hint)
     if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
         words = "no connection in time"
     elif isinstance(error, httpx.TimeoutException):
         words = "no answer in time"
-    elif isinstance(error, httpx.ProxyError):
-        words = "the egress proxy refused"
     elif isinstance(error, httpx.ConnectError):
         words = "cannot connect"
-    elif isinstance(error, _UNSENDABLE):
-        return TransportFailure("the request cannot be sent as it is", sent=sent, lasting=True)
     else:
         words = "the connection broke"
     return TransportFailure(words, sent=sent)
@@ -203,7 +230,7 @@ class SyncTransport:
                 answer.close()
             return _response(answer.status_code, answer.headers, bytes(content))
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError) as error:
-            raise _failure(error, trace.sent) from (None if isinstance(error, _UNSENDABLE) else error)
+            raise _failure(error, trace.sent, self._connection) from (None if isinstance(error, _UNSENDABLE) else error)
 
     def close(self) -> None:
         self._transport.close()
@@ -230,7 +257,7 @@ class AsyncTransport:
             words = "no complete answer in time" if trace.sent else "no connection in time"
             raise TransportFailure(words, sent=trace.sent) from error
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError) as error:
-            raise _failure(error, trace.sent) from (None if isinstance(error, _UNSENDABLE) else error)
+            raise _failure(error, trace.sent, self._connection) from (None if isinstance(error, _UNSENDABLE) else error)
 
     async def _exchange(self, prepared: httpx.Request) -> Response:
         answer = await self._transport.handle_async_request(prepared)

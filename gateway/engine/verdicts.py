@@ -71,9 +71,7 @@ def judge_failure(request: Request, failure: TransportFailure) -> Verdict:
             f"{failure}; nothing was sent",
             outcome=Outcome.NOT_SENT,
             retryable=not failure.lasting,
-            hint="check the network and the account's base_url"
-            if not failure.lasting
-            else "check ca_file and base_url",
+            hint=failure.hint,
         )
         return Verdict(error=error, again=not failure.lasting)
     if request.write:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import pytest
+
 from gateway import CardTopUp, CustomerRequest, Money, WithdrawalRequest
 from gateway.contracts import RateLimit
+from gateway.errors import RateLimited
 from gateway.plugins import load_plugins
 from support.colours import Opened
-from support.loopback import Answer, Hold, Loopback, Play, Seen, Trickle, refusing, self_signed
-from support.toy import TICKER, account, answers, good, provider, toy_plugins
+from support.loopback import Answer, Bytes, Hold, Loopback, Play, Seen, Trickle, refusing, self_signed
+from support.toy import KEY, TICKER, account, answers, good, provider, toy_plugins
 from support.virtual import VirtualClock
 from weather.matrix import Case
-from weather.playing import Plays, Stage, ends, read, write
+from weather.playing import Plays, Shopkeeper, Stage, ends, read, write
 
 PLAYS = Plays()
 
@@ -44,6 +47,67 @@ def bad_certificate(case: Case, stage: Stage) -> None:
         assert not ends(case.write, lambda: write(gw)).retryable
         assert server.requests == []
         assert server.connections == 2
+
+
+@PLAYS.row("no-tls")
+def no_tls(case: Case, stage: Stage) -> None:
+    plain = Bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n", reads=False)
+    with Loopback(every=plain) as server:
+        shop = account(server.url.replace("http:", "https:"))
+        with stage.shop(accounts={"shop": shop}, clock=VirtualClock()) as gw:
+            assert "TLS" in str(ends(case.read, lambda: read(gw)))
+            assert ends(case.write, lambda: write(gw)).retryable
+            assert [entry.state for entry in gw.journal.list()] == ["intended"]
+            assert (server.requests, server.connections) == ([], 12)
+
+
+@PLAYS.row("unsendable-key")
+def unsendable_key(case: Case, stage: Stage) -> None:
+    with Loopback(app=Shopkeeper()) as server:
+        for sent, odd in enumerate(("kéy-", "line\nbreak-", "\u2028"), 1):
+            cart = f"cart-{sent}"
+            shop = account(server.url, key=odd + KEY)
+            with stage.shop(accounts={"shop": shop}, clock=VirtualClock()) as gw:
+                for error in (
+                    ends(case.read, lambda: read(gw)),
+                    ends(case.write, lambda gw=gw, cart=cart: write(gw, cart)),
+                ):
+                    assert "the account's key" in str(error)
+                    assert KEY not in str(error)
+                    assert not error.retryable
+            assert len(server.requests) == sent - 1
+            # With the right key the same call goes through.
+            with stage.shop(server) as gw:
+                assert write(gw, cart).status == "pending"
+            assert len(server.requests) == sent
+
+
+@PLAYS.row("proxy-refuses")
+def proxy_refuses(case: Case, stage: Stage) -> None:
+    for status in (403, 407):
+        with Loopback(every=Answer(status)) as proxy:
+            shop = account("https://api.toy.invalid", proxy=f"http://user:{KEY}@127.0.0.1:{proxy.port}")
+            with stage.shop(accounts={"shop": shop}, store="sqlite://", clock=VirtualClock()) as gw:
+                for error in (ends(case.read, lambda: read(gw)), ends(case.write, lambda: write(gw))):
+                    assert "the egress proxy refused" in str(error)
+                    assert KEY not in str(error)
+                    assert error.retryable
+                assert [entry.state for entry in gw.journal.list()] == ["intended"]
+            assert {(seen.method, seen.target) for seen in proxy.requests} == {("CONNECT", "api.toy.invalid:443")}
+
+
+@PLAYS.row("no-proxy")
+def no_proxy(case: Case, stage: Stage) -> None:
+    with refusing() as nobody, Loopback(app=answers) as server:
+        for proxy in (nobody, nobody.replace("http://", f"http://user:{KEY}@")):
+            shop = account(server.url, proxy=proxy)
+            with stage.shop(accounts={"shop": shop}, store="sqlite://", clock=VirtualClock()) as gw:
+                for error in (ends(case.read, lambda: read(gw)), ends(case.write, lambda: write(gw))):
+                    assert "proxy" in str(error)
+                    assert KEY not in str(error)
+                    assert error.retryable
+                assert [entry.state for entry in gw.journal.list()] == ["intended"]
+        assert server.connections == 0, "it went past the proxy"
 
 
 @PLAYS.row("silence")
@@ -94,6 +158,25 @@ def _in_time(call: Any) -> None:
     start = time.monotonic()
     call()
     assert time.monotonic() - start < _SOON
+
+
+@PLAYS.row("too-many-for-long")
+def too_many_for_long(case: Case, stage: Stage) -> None:
+    for call, end in ((read, case.read), (write, case.write)):
+        clock = VirtualClock()
+        later = Answer(429, headers={"Retry-After": "90"})
+        with Loopback(later, app=answers) as server, stage.shop(server, store="sqlite://", clock=clock) as gw:
+            error = ends(end, lambda call=call, gw=gw: call(gw, deadline=60))
+            assert (error.retry_after, error.retryable, clock.slept) == (90.0, True, [])
+            clock.advance(45)
+            with pytest.raises(RateLimited) as caught:
+                call(gw, deadline=40)
+            assert (caught.value.retry_after, caught.value.outcome) == (45.0, "not_sent")
+            assert len(server.requests) == 1
+            # The same call, given the time, waits and is made: a write with the same reference too.
+            call(gw, deadline=50)
+            assert clock.slept == [45.0]
+            assert len(server.requests) == 2
 
 
 @PLAYS.row("own-rate")
