@@ -8,6 +8,7 @@ nothing else is promised to it.
 from __future__ import annotations
 
 from gateway.contracts.adapter import CONTRACT_VERSION, Account, Adapter, Auth, LoginAuth, NoAuth, Provider, RateLimit
+from gateway.contracts.callbacks import IncomingCallback, Notice, Proof, ReadsCallbacks
 from gateway.contracts.cards import (
     CreatesCards,
     GivesOneTimeCodes,
@@ -53,6 +54,7 @@ __all__ = [
     "CreatesWithdrawals",
     "GivesOneTimeCodes",
     "Identifier",
+    "IncomingCallback",
     "IssuesKeys",
     "Limits",
     "ListsCardTransactions",
@@ -73,10 +75,13 @@ __all__ = [
     "NewTrade",
     "NewWithdrawal",
     "NoAuth",
+    "Notice",
+    "Proof",
     "Provider",
     "Query",
     "RateLimit",
     "ReadsBooks",
+    "ReadsCallbacks",
     "ReadsCards",
     "ReadsCustomers",
     "ReadsOrders",

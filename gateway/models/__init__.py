@@ -7,6 +7,7 @@ from __future__ import annotations
 from gateway.models.base import Environment, Fee, Instant, Number, Page
 from gateway.models.cards import Card, CardRequest, CardStatus, CardTransaction, CardTransactionStatus, OneTimeCode
 from gateway.models.customers import Customer, CustomerRequest, ProviderCustomer
+from gateway.models.events import EVENT_TYPES, Event
 from gateway.models.keys import ApiKey, IssuedKey, Permission
 from gateway.models.markets import BookLevel, Market, OrderBook, PublicTrade, Side, Ticker
 from gateway.models.orders import (
@@ -35,6 +36,7 @@ from gateway.models.withdrawals import (
 )
 
 __all__ = [
+    "EVENT_TYPES",
     "ApiKey",
     "Attempt",
     "BookLevel",
@@ -51,6 +53,7 @@ __all__ = [
     "CustomerRequest",
     "Destination",
     "Environment",
+    "Event",
     "Fee",
     "Instant",
     "IssuedKey",

@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, exists, func, insert, select, update
 from gateway.errors import Conflict, InvalidRequest, NotFound
 from gateway.models.base import Environment, Page
 from gateway.models.orders import Order, OrderException, OrderRequest, OrderStatus, ProviderOrder, Settlement
+from gateway.store.changes import order_changed
 from gateway.store.pages import one_page
 from gateway.store.snapshots import dump, restore, without_floats
 from gateway.store.tables import attempts, moves, orders
@@ -89,6 +90,7 @@ def insert_attempt(
         )
     last = connection.execute(select(func.max(attempts.c.number)).where(attempts.c.reference == reference)).scalar()
     number = (last or 0) + 1
+    before = load_order(connection, reference)
     connection.execute(
         insert(attempts).values(
             reference=reference,
@@ -103,7 +105,7 @@ def insert_attempt(
             updated_at=now,
         )
     )
-    _derive_status(connection, reference, now)
+    _changed(connection, before, reference, number, now)
     return number
 
 
@@ -137,10 +139,11 @@ def save_attempt(
         values["provider_id"] = provider_id
     if snapshot is not None:
         values["snapshot"] = dump(snapshot)
+    before = load_order(connection, reference)
     saved = update(attempts).where(attempts.c.reference == reference, attempts.c.number == number)
     if connection.execute(saved.values(**values)).rowcount != 1:
         raise NotFound(f"the order {reference} has no attempt {number}", reference=reference)
-    _derive_status(connection, reference, now)
+    _changed(connection, before, reference, number, now)
 
 
 def record_move(
@@ -248,11 +251,13 @@ def _order(row: Row[Any], tried: list[dict[str, Any]]) -> Order:
     return restore(Order, data, f"the order {row.reference}")
 
 
-def _derive_status(connection: Connection, reference: str, now: datetime) -> None:
+def _changed(connection: Connection, before: Order | None, reference: str, number: int, now: datetime) -> None:
+    """The order's status follows from its attempts; whoever is interested is told."""
     order = load_order(connection, reference)
     assert order is not None
     status = order.leading.status.value
     connection.execute(update(orders).where(orders.c.reference == reference).values(status=status, updated_at=now))
+    order_changed(connection, before, order, number, now)
 
 
 def _require_own_number(connection: Connection, reference: str, number: int, provider_id: str) -> None:

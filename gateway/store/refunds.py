@@ -10,6 +10,7 @@ from sqlalchemy import delete, insert, select, update
 from gateway.errors import Conflict, NotFound
 from gateway.models.base import Environment, Page
 from gateway.models.refunds import ProviderRefund, Refund, RefundRequest, RefundStatus
+from gateway.store.changes import refund_changed
 from gateway.store.pages import one_page
 from gateway.store.snapshots import dump, restore
 from gateway.store.tables import attempts, orders, refunds
@@ -81,9 +82,15 @@ def save_refund(
         values["snapshot"] = dump(result)
         if result.provider_id is not None:
             values["provider_id"] = result.provider_id
+    before = _row(connection, reference)
     saved = update(refunds).where(refunds.c.reference == reference).values(**values)
     if connection.execute(saved).rowcount != 1:
         raise NotFound(f"there is no refund {reference}", reference=reference)
+    assert before is not None
+    after = load_refund(connection, reference)
+    assert after is not None
+    taken_on = result is not None and before.snapshot is None
+    refund_changed(connection, _refund(before), after, taken_on=taken_on, now=now)
 
 
 def delete_refund(connection: Connection, reference: str) -> None:

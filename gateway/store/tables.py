@@ -15,10 +15,12 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from gateway.models.base import Environment
@@ -30,22 +32,44 @@ from gateway.models.withdrawals import WithdrawalStatus
 from gateway.store.types import ExactDecimal, JsonText, UtcDateTime
 
 __all__ = [
+    "CALLBACK_STATES",
+    "DELIVERY_STATES",
     "JOURNAL_STATES",
+    "PROOFS",
+    "VERDICTS",
+    "WATCHED",
+    "account_health",
     "attempts",
+    "callbacks",
     "cards",
+    "choices",
     "customers",
+    "deliveries",
+    "events",
+    "facts",
     "freezes",
+    "handlers",
     "journal",
     "metadata",
     "moves",
     "orders",
+    "rate_budgets",
+    "reconciliations",
     "refunds",
     "request_numbers",
+    "restores",
+    "schedules",
     "trades",
+    "watches",
     "withdrawals",
 ]
 
 JOURNAL_STATES = ("intended", "sent", "done", "rejected", "unknown")
+CALLBACK_STATES = ("waiting", "taken", "processed", "rejected", "unmatched")
+PROOFS = ("matches", "differs", "absent")
+WATCHED = ("order", "withdrawal", "refund", "trade")
+DELIVERY_STATES = ("waiting", "done", "dead")
+VERDICTS = ("chosen", "skipped", "refused", "moved-on")
 
 # SQLite numbers rows by itself only in a column of exactly this type.
 _BIG = BigInteger().with_variant(Integer(), "sqlite")
@@ -283,4 +307,194 @@ freezes = Table(
     _maybe("lifted_by"),
     Column("lifted_at", UtcDateTime),
     Index("ix_freezes_account", "account"),
+)
+
+# Append-only. The numbers grow in the order in which the events became visible, so a cursor never passes one.
+events = Table(
+    "events",
+    metadata,
+    _id(),
+    _text("type"),
+    _text("subject"),
+    _text("reference"),
+    _maybe("account"),
+    _maybe("provider"),
+    _maybe("environment"),
+    Column("data", JsonText, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    CheckConstraint("environment IN ('live', 'sandbox')", name="ck_events_environment"),
+    Index("ix_events_subject", "subject", "id"),
+)
+
+# `cursor` is the last event that was handed out as deliveries.
+handlers = Table(
+    "handlers",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("cursor", BigInteger, nullable=False),
+    *_times(),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    _id(),
+    _text("handler"),
+    Column("event_id", BigInteger, nullable=False),
+    _text("subject"),
+    _text("state"),
+    Column("tries", Integer, nullable=False),
+    Column("next_at", UtcDateTime, nullable=False),
+    _maybe("error"),
+    Column("updated_at", UtcDateTime, nullable=False),
+    ForeignKeyConstraint(["event_id"], ["events.id"], name="fk_deliveries_event"),
+    UniqueConstraint("handler", "event_id", name="uq_deliveries_event"),
+    _one_of("deliveries", "state", DELIVERY_STATES),
+    Index("ix_deliveries_due", "state", "next_at"),
+    Index("ix_deliveries_order", "handler", "subject", "state", "event_id"),
+)
+
+# The inbox. `attempt_id` is the token's: no row of `attempts` has to be there yet, or any more after a restore.
+callbacks = Table(
+    "callbacks",
+    metadata,
+    _id(),
+    *_where(),
+    _text("attempt_id"),
+    _text("digest"),
+    _text("method"),
+    _text("url"),
+    Column("headers", JsonText),
+    Column("body", LargeBinary),
+    _maybe("client"),
+    _text("proof"),
+    _maybe("proof_reason"),
+    _maybe("provider_id"),
+    _text("state"),
+    Column("times", Integer, nullable=False),
+    Column("tries", Integer, nullable=False),
+    _maybe("error"),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("last_at", UtcDateTime, nullable=False),
+    Column("next_at", UtcDateTime, nullable=False),
+    Column("processed_at", UtcDateTime),
+    _one_of("callbacks", "environment", Environment),
+    _one_of("callbacks", "proof", PROOFS),
+    _one_of("callbacks", "state", CALLBACK_STATES),
+    # Equal ones are one piece of news only while the first has not been taken.
+    Index(
+        "uq_callbacks_waiting",
+        "attempt_id",
+        "digest",
+        "proof",
+        unique=True,
+        sqlite_where=text("state = 'waiting'"),
+        postgresql_where=text("state = 'waiting'"),
+    ),
+    Index("ix_callbacks_due", "state", "next_at"),
+    Index("ix_callbacks_attempt", "attempt_id", "id"),
+)
+
+# What is polled. `rank` 0 comes first: its outcome is unknown. `batch` is the customer of a list that is read as a
+# whole. Since `final_at` it is watched for late money only.
+watches = Table(
+    "watches",
+    metadata,
+    _id(),
+    _text("kind"),
+    _text("reference"),
+    Column("number", Integer, nullable=False),
+    *_where(),
+    _text("batch"),
+    Column("rank", Integer, nullable=False),
+    Column("since", UtcDateTime, nullable=False),
+    Column("next_at", UtcDateTime, nullable=False),
+    Column("final_at", UtcDateTime),
+    Column("looks", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),
+    _maybe("error"),
+    UniqueConstraint("kind", "reference", "number", name="uq_watches_thing"),
+    _one_of("watches", "kind", WATCHED),
+    _one_of("watches", "environment", Environment),
+    Index("ix_watches_due", "account", "rank", "next_at"),
+    Index("ix_watches_next", "next_at"),
+)
+
+# Why an order went where it went: one row an account that was looked at, in that order.
+choices = Table(
+    "choices",
+    metadata,
+    _id(),
+    _text("reference"),
+    Column("number", Integer, nullable=False),
+    _text("account"),
+    _text("environment"),
+    _text("verdict"),
+    _text("reason"),
+    Column("at", UtcDateTime, nullable=False),
+    _one_of("choices", "environment", Environment),
+    _one_of("choices", "verdict", VERDICTS),
+    Index("ix_choices_reference", "reference", "id"),
+)
+
+account_health = Table(
+    "account_health",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("open_until", UtcDateTime),
+    _maybe("error"),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+# The sendings of a key within its window, for all processes together.
+rate_budgets = Table(
+    "rate_budgets",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("slots", JsonText, nullable=False),
+    Column("closed_until", UtcDateTime),
+    Column("seen_at", UtcDateTime, nullable=False),
+)
+
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("next_at", UtcDateTime, nullable=False),
+    Column("last_at", UtcDateTime),
+)
+
+reconciliations = Table(
+    "reconciliations",
+    metadata,
+    _id(),
+    _text("account"),
+    _text("environment"),
+    Column("since", UtcDateTime, nullable=False),
+    Column("began_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime, nullable=False),
+    Column("findings", JsonText, nullable=False),
+    _one_of("reconciliations", "environment", Environment),
+    Index("ix_reconciliations_account", "account", "id"),
+)
+
+# What the store knows of itself, such as which server it lives on: to notice that it was restored.
+facts = Table(
+    "facts",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", JsonText, nullable=False),
+)
+
+# While one is not accepted, no money leaves.
+restores = Table(
+    "restores",
+    metadata,
+    _id(),
+    _text("reason"),
+    Column("found_at", UtcDateTime, nullable=False),
+    _maybe("accepted_by"),
+    _maybe("accepted_reason"),
+    Column("accepted_at", UtcDateTime),
 )

@@ -10,6 +10,7 @@ from sqlalchemy import delete, insert, select, update
 from gateway.errors import Conflict, NotFound
 from gateway.models.base import Environment, Page
 from gateway.models.trades import Trade, TradeRequest, TradeStatus
+from gateway.store.changes import trade_changed
 from gateway.store.pages import one_page
 from gateway.store.snapshots import dump, restore
 from gateway.store.tables import trades
@@ -140,9 +141,22 @@ def _may_have_left(row: Row[Any]) -> bool:
 
 
 def _save(connection: Connection, reference: str, values: dict[str, Any]) -> None:
+    before = _row(connection, reference)
     saved = update(trades).where(trades.c.reference == reference).values(**values)
     if connection.execute(saved).rowcount != 1:
         raise NotFound(f"there is no trade {reference}", reference=reference)
+    assert before is not None
+    after = load_trade(connection, reference)
+    assert after is not None
+    taken_on = "snapshot" in values and before.snapshot is None
+    trade_changed(
+        connection,
+        _trade(before),
+        after,
+        provider=before.provider,
+        taken_on=taken_on,
+        now=values["updated_at"],
+    )
 
 
 def _trade(row: Row[Any]) -> Trade:

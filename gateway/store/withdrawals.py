@@ -13,6 +13,7 @@ from gateway.errors import Conflict, LimitExceeded, NotFound
 from gateway.models.base import Environment, Page
 from gateway.models.withdrawals import ProviderWithdrawal, Withdrawal, WithdrawalRequest, WithdrawalStatus
 from gateway.money import Money, exact
+from gateway.store.changes import withdrawal_changed
 from gateway.store.freezes import frozen
 from gateway.store.pages import one_page
 from gateway.store.snapshots import dump, restore
@@ -146,9 +147,15 @@ def save_withdrawal(
         values["snapshot"] = dump(result)
     if number is not None:
         values["provider_id"] = number
+    before = _row(connection, reference)
     saved = update(withdrawals).where(withdrawals.c.reference == reference).values(**values)
     if connection.execute(saved).rowcount != 1:
         raise NotFound(f"there is no withdrawal {reference}", reference=reference)
+    assert before is not None
+    after = load_withdrawal(connection, reference)
+    assert after is not None
+    taken_on = result is not None and before.snapshot is None
+    withdrawal_changed(connection, _withdrawal(before), after, taken_on=taken_on, now=now)
 
 
 def delete_withdrawal(connection: Connection, reference: str) -> None:

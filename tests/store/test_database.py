@@ -19,7 +19,7 @@ from sqlalchemy.exc import InvalidRequestError
 
 from gateway.errors import ConfigurationError, GatewayError, StoreError
 from gateway.store import database as module
-from gateway.store import freezes, journal
+from gateway.store import freezes, journal, schema
 from gateway.store.database import Database
 from gateway.store.failures import failure
 from gateway.store.tables import orders, request_numbers
@@ -375,8 +375,8 @@ class TestCheck:
         assert database.check() == {
             "store": str(tmp_path / "gateway.db"),
             "ok": True,
-            "schema": "0001",
-            "head": "0001",
+            "schema": schema.HEAD,
+            "head": schema.HEAD,
             "integrity": ["ok"],
             "foreign_keys": [],
             "journal": {"intended": 1, "sent": 1},
