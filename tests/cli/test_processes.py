@@ -93,7 +93,7 @@ def test_saying_that_the_extra_is_missing_takes_nothing_heavy() -> None:
     assert done.stdout == "[]\n"
 
 
-# Completion and help
+# Completion
 
 
 @pytest.mark.parametrize(
@@ -125,63 +125,6 @@ def test_words_are_completed(process: Process, typed: str, offered: list[str]) -
     words = typed.split(" ")
     env = {"_GATEWAY_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(len(words) - 1)}
     assert process(env=env).stdout.split() == offered
-
-
-COMMANDS = [
-    "demo",
-    "sandbox",
-    "providers",
-    "capabilities",
-    "orders create",
-    "orders get",
-    "orders list",
-    "orders renew",
-    "orders watch",
-    "orders fetch",
-    "orders link",
-    "refunds create",
-    "refunds get",
-    "customers create",
-    "customers get",
-    "customers link",
-    "cards create",
-    "cards list",
-    "cards show",
-    "cards transactions",
-    "cards code",
-    "markets list",
-    "markets ticker",
-    "markets book",
-    "markets trades",
-    "trades create",
-    "trades get",
-    "trades cancel",
-    "trades open",
-    "trades history",
-    "currencies",
-    "transactions",
-    "keys verify",
-    "doctor",
-    "wallets list",
-    "withdrawals create",
-    "withdrawals get",
-    "withdrawals list",
-    "journal list",
-    "journal show",
-    "journal settle",
-    "store check",
-    "store export",
-    "store upgrade",
-    "freeze",
-]
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself_with_an_example(cli: Any, command: str) -> None:
-    shown = cli(*command.split(), "--help").stdout
-    assert f"Example:\n    gateway {command}" in shown
-    assert "--config FILE" in shown
-    assert "--json" in shown
 
 
 # On a terminal
