@@ -51,6 +51,7 @@ AURPAY = """
     withdrawals.create:address          manual    D
     keys.issue                          supported D
     keys.verify                         supported D
+    callbacks.receive                   supported C
 """
 
 # Public calls have been seen by a third party, everything private follows from a sister product.
@@ -189,9 +190,3 @@ def test_an_aurpay_account_that_logs_in_can_obtain_a_key() -> None:
 def test_an_aurpay_accounts_settings_switch_payouts_to_an_address_on_as_inferred() -> None:
     table = of_account("aurpay", withdraw=WITHDRAW)
     assert table["withdrawals.create:address"] == ("supported", "I")
-
-
-def test_a_callback_that_is_not_taken_yet_is_not_put_down_to_the_vendor() -> None:
-    row = load_plugins().providers["aurpay"].capabilities.get("callbacks.receive")
-    assert "the provider makes callbacks" in row.reason
-    assert "this version" in row.reason

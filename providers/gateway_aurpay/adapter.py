@@ -8,7 +8,17 @@ from typing import Any, TypeVar, assert_never
 
 from gateway.assets import Asset
 from gateway.capabilities import Capabilities
-from gateway.contracts import Account, Adapter, Auth, NewOrder, NewRefund, NewWithdrawal, Query
+from gateway.contracts import (
+    Account,
+    Adapter,
+    Auth,
+    IncomingCallback,
+    NewOrder,
+    NewRefund,
+    NewWithdrawal,
+    Notice,
+    Query,
+)
 from gateway.errors import InvalidRequest, UnsupportedOperation
 from gateway.exchange import Failure, Operation, Request, Response, ask
 from gateway.lightning import check_invoice
@@ -30,7 +40,7 @@ from gateway.models import (
     WithdrawalStatus,
 )
 from gateway.money import plain
-from gateway_aurpay import auth, inferred, mapping, wire
+from gateway_aurpay import auth, callbacks, inferred, mapping, wire
 from gateway_aurpay.capabilities import ADDRESS_BY_SETTINGS, CAPABILITIES, KEYS_BY_HAND, as_signed
 from gateway_aurpay.settings import ApiKeyAuth, AurpaySettings, LoginCredentials, SignatureAuth, WithdrawCall
 
@@ -267,6 +277,15 @@ class Aurpay(Adapter[AurpaySettings]):
     def verify_key(self) -> Operation[None]:
         """The first order of the list: an authenticated read that changes nothing."""
         yield from self.list_orders(Query(size=1))
+
+    # Callbacks
+
+    @property
+    def strict_callbacks(self) -> bool:
+        return self.settings.callback.strict
+
+    def read_callback(self, callback: IncomingCallback) -> Notice:
+        return callbacks.read(callback, self.settings)
 
 
 def _paged(path: str, query: Query, page: type[Page[T]], convert: Callable[[Any], T]) -> Operation[Page[T]]:

@@ -26,8 +26,8 @@ CAPABILITIES = Capabilities.of(
         "orders.create",
         "D",
         f"{_DOCS}: get payment URL",
-        "the provider makes its order only when the payer has chosen a coin; where its answer has no number, the order "
-        "cannot be followed until orders.link names it, because this version takes no callbacks",
+        "the provider makes its order only when the payer has chosen a coin; where its answer has no number, the "
+        "callback tells it, or orders.link where callbacks cannot arrive",
         variant="payer-choice",
     ),
     supported(
@@ -145,11 +145,12 @@ CAPABILITIES = Capabilities.of(
         "an authenticated read; the provider's own verify call (P) would put the key into a URL",
     ),
     absent("keys.revoke", _DOCS, _NO_CALL, instead=_DASHBOARD),
-    absent(
+    supported(
         "callbacks.receive",
-        "this adapter",
-        "the provider makes callbacks, this version of the adapter does not take them yet",
-        instead="read the order again (orders.get)",
+        "C",
+        f"{_DOCS} and docs.aurpay.net: callbacks; one client for the signature",
+        "the call and its headers are documented, the signature's recipe is one client's; an order is read before "
+        "anything is believed",
     ),
 )
 

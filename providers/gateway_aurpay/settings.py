@@ -7,7 +7,7 @@ from datetime import UTC, tzinfo
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from gateway.contracts import AccountSettings, BaseUrl, Setting
 from gateway.secrets import Secret
@@ -48,9 +48,17 @@ def _zone(value: str) -> str:
     return value
 
 
+def _several(value: object) -> object:
+    if value is None:
+        return ()
+    return value if isinstance(value, (list, tuple)) else (value,)
+
+
 Path = Annotated[str, AfterValidator(_path)]
 FieldName = Annotated[str, Field(min_length=1, max_length=64)]
 HeaderSecret = Annotated[Secret, AfterValidator(_header)]
+Secrets = Annotated[tuple[Secret, ...], BeforeValidator(_several)]
+"""One secret, or several while one replaces another."""
 
 
 class ApiKeyAuth(Setting):
@@ -82,9 +90,12 @@ class LoginCredentials(Setting):
 class CallbackProof(Setting):
     """What the dashboard's callback page shows, for checking the provider's own proof in callbacks."""
 
-    token: Secret | None = Field(default=None, description="the callback token that the provider sends along")
-    secret: Secret | None = Field(default=None, description="the callback secret that the provider signs with")
-    strict: bool = Field(default=False, description="reject callbacks whose signature does not match (its recipe is C)")
+    token: Secrets = Field(default=(), description="the callback token that the provider sends along, or several")
+    secret: Secrets = Field(default=(), description="the callback secret that the provider signs with, or several")
+    strict: bool = Field(default=False, description="reject callbacks whose proof does not match (its recipe is C)")
+    window: Annotated[int, Field(ge=1, le=86_400)] = Field(
+        default=300, description="seconds that the date of a callback may be from the time it comes, both ways"
+    )
 
 
 class RealCurrenciesCall(Setting):
