@@ -283,6 +283,12 @@ def _secrets(value: Any, written: Any, path: str) -> Iterator[tuple[str, str]]:
         if isinstance(written, str):
             yield path, written
         return
+    if isinstance(value, (tuple, list)):
+        # One may be written without its list.
+        several = written if isinstance(written, (tuple, list)) else [written]
+        for index, (item, text) in enumerate(zip(value, several, strict=False)):
+            yield from _secrets(item, text, f"{path}.{index}" if several is written else path)
+        return
     if isinstance(value, BaseModel):
         value = {name: getattr(value, name) for name in type(value).model_fields}
     if isinstance(value, Mapping) and isinstance(written, Mapping):

@@ -1,13 +1,17 @@
-"""An ASGI middleware that lets faults strike the calls of one sandbox."""
+"""An ASGI middleware that lets faults strike the calls of one sandbox, and dates its answers."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 from gateway.testing.faults import CallFault, Delay, Drop, Empty, FaultQueue, Foreign, Status, Truncated
 from gateway.testing.request_log import RequestLog
+from gateway.testing.sandbox import SandboxClock
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -34,12 +38,15 @@ class _Gone(Exception):
 
 
 class FaultInjection:
-    """Takes one fault from the queue for each call that it matches, and keeps the log of all calls."""
+    """Takes one fault from the queue for each call that it matches, and keeps the log of all calls. Answers that have
+    no Date yet get the sandbox's time.
+    """
 
-    def __init__(self, app: ASGIApp, faults: FaultQueue[CallFault], log: RequestLog) -> None:
+    def __init__(self, app: ASGIApp, faults: FaultQueue[CallFault], log: RequestLog, clock: SandboxClock) -> None:
         self._app = app
         self._faults = faults
         self._log = log
+        self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -53,6 +60,7 @@ class FaultInjection:
             # Before it is sent: who has the answer finds it in the log.
             if message["type"] == "http.response.start":
                 self._log.change(number, status=message["status"])
+                message = {**message, "headers": self._dated(message.get("headers", ()))}
             await send(message)
 
         if taken is None:
@@ -64,6 +72,13 @@ class FaultInjection:
         except _Gone:
             return
         await self._strike(taken[0], number, scope, _replay(body), receive, noting)
+
+    def _dated(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        headers = list(headers)
+        if not any(name.lower() == b"date" for name, _ in headers):
+            now = format_datetime(self._clock.now().astimezone(UTC), usegmt=True)
+            headers.append((b"date", now.encode("ascii")))
+        return headers
 
     async def _strike(
         self, fault: CallFault, number: int, scope: Scope, request: Receive, receive: Receive, send: Send

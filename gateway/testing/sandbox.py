@@ -30,7 +30,9 @@ class NotInSandbox(SandboxError):
 
 
 class SandboxClock:
-    """Real time, moved forward by `advance`; what orders live by. Signatures are checked against real time."""
+    """Real time, moved forward by `advance`; what orders live by, and the Date of answers. Signatures are checked
+    against real time.
+    """
 
     def __init__(self) -> None:
         self._ahead = timedelta()

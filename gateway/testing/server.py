@@ -69,9 +69,8 @@ class SandboxServer:
             raise ConfigurationError(f"two sandboxes are called {sandbox.name!r}")
         faults: FaultQueue[CallFault] = FaultQueue(CallFault)
         log = RequestLog()
-        self._served[sandbox.name] = _Served(
-            sandbox, FaultInjection(sandbox.app, faults, log), faults, CallbackDelivery(sandbox.forged), log
-        )
+        app = FaultInjection(sandbox.app, faults, log, sandbox.clock)
+        self._served[sandbox.name] = _Served(sandbox, app, faults, CallbackDelivery(sandbox.forged), log)
 
     # Running
 

@@ -18,7 +18,7 @@ from gateway.cli import checks, doctor
 from gateway.config import account_settings
 from gateway.observation import Record
 from gateway.plugins import Plugin, Plugins, load_plugins
-from gateway.testing import SandboxServer, accounts_toml, faults
+from gateway.testing import SandboxServer, accounts_toml, faults, installed_sandboxes
 from support.printed import rows
 
 Run = Callable[..., Result]
@@ -98,7 +98,8 @@ def test_sandboxes_that_were_just_pasted_have_no_problem(report: Run, cli: Run, 
     assert "allow_inferred" in untried["todo"]
     assert found.one("rate", "aurpay")["found"] == "the provider declares no limit"
     assert found.one("rate", "aurex")["found"] == "60 of 60 calls within 60 s are free"
-    assert found.one("clock", "aurpay")["found"] == "not compared: the answer does not say its time"
+    for name in ("aurpay", "emirex"):
+        assert found.one("clock", name)["found"] == "it agrees with the provider's"
 
 
 def test_a_careful_configuration_has_no_warning(
@@ -378,6 +379,16 @@ def test_the_clock_is_compared_also_when_the_key_is_refused(
     assert clock["found"].endswith(said)
 
 
+def test_the_clock_is_compared_with_the_sandboxes(report: Run, folder: Path) -> None:
+    with SandboxServer(installed_sandboxes(["aurpay"])) as server:
+        (folder / "gateway.toml").write_text(accounts_toml(server.accounts()), encoding="utf-8")
+        assert report().one("clock", "aurpay")["found"] == "it agrees with the provider's"
+        server.advance(3600)
+        clock = report().one("clock", "aurpay")
+        assert clock["level"] == "problem"
+        assert 3598 <= int(clock["found"].removeprefix("it is ").removesuffix(" s behind the provider's")) <= 3600
+
+
 def record(date: str | None, seconds: float = 0.5) -> Record:
     return Record(
         kind="exchange",
@@ -434,6 +445,16 @@ def test_secrets_in_the_file(report: Run, configure: Callable[..., None]) -> Non
         "accounts.shop.callback.secret": "write env:NAME or file:PATH instead"
     }
     assert found.one("settings at risk")["found"] == "a secret stands in the file: callback_key"
+
+
+def test_secrets_in_a_list_in_the_file(report: Run, configure: Callable[..., None], server: SandboxServer) -> None:
+    callback = server.account("aurpay")["callback"]
+    several = ["env:CALLBACK_SECRET", callback["secret"]]
+    configure(limits={"frozen": True}, callback={**callback, "secret": several})
+    assert risks(report(env={"CALLBACK_SECRET": "another-secret-of-callbacks"})) == {
+        "secrets stand in the file: accounts.shop.auth.api_key, accounts.shop.callback.token, "
+        "accounts.shop.callback.secret.1": "write env:NAME or file:PATH instead"
+    }
 
 
 def test_a_secret_that_the_environment_adds_to_the_file(report: Run, folder: Path, server: SandboxServer) -> None:

@@ -163,7 +163,7 @@ def test_dropping_needs_the_server() -> None:
     queue: FaultQueue[CallFault] = FaultQueue(CallFault)
     queue.add(faults.Drop(executed=False))
     sandbox = ToySandbox()
-    app = FaultInjection(sandbox.app, queue, RequestLog())
+    app = FaultInjection(sandbox.app, queue, RequestLog(), sandbox.clock)
 
     async def call() -> None:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://toy.invalid") as client:

@@ -7,7 +7,9 @@ import socket
 import sys
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from email.utils import parsedate_to_datetime
 
 import httpx
 import pytest
@@ -46,6 +48,24 @@ def test_other_paths_lead_nowhere(server: SandboxServer, path: str) -> None:
     answer = get(server.url + path)
     assert answer.status_code == 404
     assert answer.json()["message"] == "nothing is served here; there are /_control, /toy"
+
+
+def date(answer: httpx.Response) -> datetime:
+    [text] = answer.headers.get_list("date")
+    return parsedate_to_datetime(text)
+
+
+def test_answers_are_dated_by_the_sandboxes_clock(server: SandboxServer) -> None:
+    whole = datetime.now(UTC).replace(microsecond=0)
+    assert whole <= date(get(server.base_url("toy") + "/orders")) <= datetime.now(UTC)
+    server.advance(7200)
+    ahead = whole + timedelta(hours=2)
+    assert ahead <= date(get(server.base_url("toy") + "/orders")) < ahead + timedelta(minutes=1)
+    server.faults("toy").add(faults.Status(status=503, executed=True))
+    assert date(get(server.base_url("toy") + "/orders")) >= ahead
+    said = "Thu, 02 Jan 2025 03:04:05 GMT"
+    server.faults("toy").add(faults.Status(status=503, headers={"Date": said}))
+    assert get(server.base_url("toy") + "/orders").headers.get_list("date") == [said]
 
 
 def test_sandboxes_are_apart() -> None:
