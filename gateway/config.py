@@ -13,9 +13,9 @@ import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from gateway.capabilities import OPERATIONS
@@ -71,6 +71,16 @@ class Route(Setting):
     min: Bound | None = Field(default=None, description="only from this amount on; of the same asset")
     max: Bound | None = Field(default=None, description="only up to this amount; of the same asset")
     settles_to: Settlement = Field(default=Settlement.MERCHANT, description="whose money the order becomes")
+
+    @model_validator(mode="after")
+    def _can_fit(self) -> Self:
+        """A route that no amount can fit would be passed over in silence."""
+        if self.min is not None and self.max is not None:
+            if self.min.asset != self.max.asset:
+                raise ValueError("min and max are of different assets: no amount can fit")
+            if self.min > self.max:
+                raise ValueError("min is above max: no amount can fit")
+        return self
 
 
 class GatewaySettings(Setting):

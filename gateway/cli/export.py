@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -66,7 +67,8 @@ def export(
     """Copy orders, attempts, withdrawals, refunds and the journal, all of one moment; writing goes on meanwhile.
 
     Every row says in `table` what it is. Amounts are exact, as text; times are ISO 8601 in UTC. What providers answered
-    is left out. With --json and no --output, one object with an array for each table.
+    is left out. In CSV a text that a spreadsheet would take for a formula has an apostrophe in front. With --json and
+    no --output, one object with an array for each table.
     """
     from gateway.store.database import Database
 
@@ -114,14 +116,26 @@ def _lines(target: IO[str]) -> Callable[[dict[str, Any]], object]:
 
 
 def _csv(target: IO[str], names: list[str]) -> Callable[[dict[str, Any]], object]:
-    """CSV with a line of titles; values that are no text are written as JSON."""
-    writer = csv.DictWriter(target, names, lineterminator="\n")
+    """CSV with a line of titles; values that are no text are written as JSON. Every cell is in quotes, because what
+    separates cells (a comma, a semicolon) is for the spreadsheet's language to say.
+    """
+    writer = csv.DictWriter(target, names, lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writeheader()
     return lambda row: writer.writerow({name: _cell(value) for name, value in row.items()})
 
 
 def _cell(value: Any) -> Any:
-    return value if value is None or isinstance(value, str) else json.dumps(value)
+    """A text that a spreadsheet would take for a formula gets an apostrophe in front: payers, and providers, can choose
+    texts. The characters are those of OWASP's page on CSV injection. Numbers, negative ones too, stay as they are.
+    """
+    text = value if value is None or isinstance(value, str) else json.dumps(value)
+    if text and text.lstrip(" ")[:1] in _BEGINS_A_FORMULA and not _NUMBER.fullmatch(text):
+        return f"'{text}"
+    return text
+
+
+_BEGINS_A_FORMULA = frozenset("=+-@\t\r\n\0\uff1d\uff0b\uff0d\uff20")
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
 @contextmanager

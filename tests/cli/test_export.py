@@ -110,6 +110,45 @@ def test_csv(cli: Run, money: Path) -> None:
     assert json.loads(found[0]["request"])["description"] == 'a "b", Größe'
 
 
+FORMULAS = [
+    "=1+1",
+    "+41 44 555",
+    "-",
+    "-1+1",
+    "--1",
+    "-1,5",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    " =1+1",
+    "=cmd|' /C calc'!A0",
+    "\uff1d1",
+]
+TEXTS = ["-0.5", "-12", "12.50", "a=b", "1+1", "x;=1+1", "'=1", "", "{}", "lnbc=1"]
+
+
+def test_no_text_is_a_formula_in_a_spreadsheet(cli: Run, money: Path) -> None:
+    """What payers, customers and providers say stands in cells."""
+    with sqlite3.connect(money / "gateway.db") as connection:
+        for text in (*FORMULAS, *TEXTS):
+            connection.execute(
+                "INSERT INTO refunds (reference, order_reference, attempt, environment, account, provider, status,"
+                " request, created_at, updated_at)"
+                " SELECT ?, order_reference, attempt, environment, account, provider, status, request, created_at,"
+                " updated_at FROM refunds LIMIT 1",
+                (text,),
+            )
+    connection.close()
+    written = cli("store", "export", "--format", "csv", "--table", "refunds").stdout
+    found = [row["reference"] for row in csv.DictReader(io.StringIO(written, newline=""))]
+    assert found == ["e-r", *(f"'{text}" for text in FORMULAS), *TEXTS]
+    # Whatever a spreadsheet separates cells by, a cell is one cell.
+    assert '"x;=1+1"' in written
+    as_lines = by_table(cli("store", "export", "--table", "refunds").stdout)["refunds"]
+    assert [row["reference"] for row in as_lines] == ["e-r", *FORMULAS, *TEXTS]
+
+
 def test_the_columns_are_those_of_the_chosen_tables(cli: Run, money: Path) -> None:
     words = ("store", "export", "--format", "csv", "--table", "refunds", "--table", "refunds")
     found = list(csv.DictReader(io.StringIO(cli(*words).stdout)))

@@ -334,6 +334,14 @@ class TestTheWhole:
                 "routes.0.currency.1: unknown asset; did you mean",
             ),
             (f'[[routes]]\noperation="orders.create"\naccounts=["a"]\nmin="{CANARY}"', "routes.0.min: "),
+            (
+                '[[routes]]\noperation="orders.create"\naccounts=["a"]\nmin="10 USD"\nmax="9.99 USD"',
+                "routes.0: min is above max: no amount can fit",
+            ),
+            (
+                '[[routes]]\noperation="orders.create"\naccounts=["a"]\nmin="1 USD"\nmax="100 EUR"',
+                "routes.0: min and max are of different assets: no amount can fit",
+            ),
             ('[[routes]]\noperation="orders.create"\naccounts=["a"]\nsettles_to="me"', "routes.0.settles_to: "),
         ],
     )
@@ -342,6 +350,11 @@ class TestTheWhole:
             load_settings(file(f"{text}\n"))
         assert words in str(caught.value)
         assert CANARY not in str(caught.value)
+
+    @pytest.mark.parametrize("bounds", ['min = "10 USD"\nmax = "10.00 USD"', 'min = "10 USD"', 'max = "0 USD"'])
+    def test_a_route_that_one_amount_fits_is_fine(self, file: Any, bounds: str) -> None:
+        route = f'[[routes]]\noperation = "orders.create"\naccounts = ["shop"]\n{bounds}\n'
+        assert len(load_settings(file(f"[accounts.shop]\n{GOOD}{route}")).routes) == 1
 
     def test_a_route_takes_one_value_or_several(self, file: Any) -> None:
         text = (
