@@ -5,7 +5,7 @@ attempt.
 from __future__ import annotations
 
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from gateway.accounts import OpenAccount
@@ -32,7 +32,7 @@ from gateway.store import orders as store
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["create", "fetch", "fetch_page", "get", "link", "page", "renew", "variant_of"]
+__all__ = ["create", "differs", "fetch", "fetch_page", "get", "link", "page", "renew", "take_over", "variant_of"]
 
 _CLOCKS_DIFFER = timedelta(minutes=2)
 
@@ -204,10 +204,10 @@ def _attempt(
         request=comparable(request),
         prepare=lambda: account.able(CreatesOrders).create_order(new),
         on_intent=on_intent,
-        on_done=lambda connection, result: _take_over(core, connection, request.reference, number, result),
+        on_done=lambda connection, result: take_over(core, connection, request.reference, number, result),
         on_rejected=lambda connection, error: save(connection, OrderStatus.FAILED, error),
         on_reopened=lambda connection, error: save(connection, OrderStatus.CREATING, error),
-        check=lambda result: _differs(request, result),
+        check=lambda result: differs(request, result),
     )
     yield from once(core, write, deadline)
     return (yield from _load(request.reference))
@@ -238,7 +238,7 @@ def _require_latest(core: Core, connection: Connection, order: Order, number: in
             )
 
 
-def _differs(request: OrderRequest, made: ProviderOrder) -> str | None:
+def differs(request: OrderRequest, made: ProviderOrder) -> str | None:
     """What of the provider's order is not what was asked for, in words; None when all that it shows agrees."""
     if made.price is not None and made.price != request.price:
         return f"asked for {request.price}, the order {made.provider_id} is for {made.price}"
@@ -258,14 +258,27 @@ def _load(reference: str) -> Flow[Order]:
     return order
 
 
-def _take_over(core: Core, connection: Connection, reference: str, number: int, seen: ProviderOrder) -> None:
+def take_over(
+    core: Core,
+    connection: Connection,
+    reference: str,
+    number: int,
+    seen: ProviderOrder,
+    *,
+    read_at: datetime | None = None,
+) -> None:
     """Let the attempt follow the snapshot, inside a transaction. A status that cannot follow is recorded and
     reported.
+
+    `read_at` is the moment before the reading began. What was read before the attempt last changed cannot contradict
+    it: such a snapshot is left aside when its status cannot follow.
     """
     order = store.load_order(connection, reference)
     assert order is not None
     attempt = next(attempt for attempt in order.attempts if attempt.number == number)
     move = follow(attempt, seen, core.account(attempt.account).settings.underpayment_tolerance)
+    if move.refused and read_at is not None and attempt.updated_at >= read_at:
+        return
     told = attempt.order.warnings if attempt.order else ()
     # A status that is refused is recorded and reported once, however often it is read.
     if move.seen is not attempt.status and move.refused not in told:
@@ -305,10 +318,13 @@ def get(core: Core, reference: str, *, refresh: bool, paid_too: bool = False, se
         watched = not attempt.status.is_final or (paid_too and attempt.status is OrderStatus.PAID)
         if attempt.provider_id is None or not watched:
             continue
+        read_at = core.now()
         seen = yield from _read(core, attempt, seconds)
         if seen is not None:
             number, snapshot = attempt.number, seen
-            yield from transact(lambda c, n=number, s=snapshot: _take_over(core, c, reference, n, s))  # type: ignore[misc]
+            yield from transact(
+                lambda c, n=number, s=snapshot, at=read_at: take_over(core, c, reference, n, s, read_at=at)  # type: ignore[misc]
+            )
     return (yield from _load(reference))
 
 
@@ -341,9 +357,10 @@ def link(core: Core, reference: str, provider_id: str, *, seconds: float | None)
             hint="an attempt whose creation is unknown is settled with `gateway journal settle --provider-id`",
         )
     attempt = waiting[-1]
+    read_at = core.now()
     seen = yield from fetch(core, attempt.account, provider_id, seconds=seconds)
     request = yield from transact(lambda connection: store.load_request(connection, reference))
-    different = _differs(request, seen) or (None if seen.price else "its price is not shown")
+    different = differs(request, seen) or (None if seen.price else "its price is not shown")
     # Providers write whole seconds, and clocks differ a little.
     if seen.created_at is not None and seen.created_at < attempt.created_at - _CLOCKS_DIFFER:
         different = f"it was made at {seen.created_at:%Y-%m-%d %H:%M:%S} UTC, before it was asked for"
@@ -354,7 +371,9 @@ def link(core: Core, reference: str, provider_id: str, *, seconds: float | None)
             operation="orders.link",
             reference=reference,
         )
-    yield from transact(lambda connection: _take_over(core, connection, reference, attempt.number, seen))
+    yield from transact(
+        lambda connection: take_over(core, connection, reference, attempt.number, seen, read_at=read_at)
+    )
     return (yield from _load(reference))
 
 
