@@ -60,7 +60,7 @@ def create(core: Core, request: TradeRequest, *, account: str | None, seconds: f
             prepare=lambda: chosen.able(CreatesTrades).create_trade(new),
             on_intent=on_intent,
             on_done=lambda connection, result: store.save_trade(connection, request.reference, result, now=core.now()),
-            on_rejected=lambda connection, error: store.delete_trade(connection, request.reference),
+            on_rejected=lambda connection, error: store.fail_trade(connection, request.reference, now=core.now()),
             on_reopened=lambda connection, error: store.delete_trade(connection, request.reference),
         )
         yield from once(core, write, core.deadline(seconds, chosen))

@@ -35,6 +35,7 @@ EVENT_TYPES: dict[str, str] = {
     "trade.created": "an exchange order was placed",
     "trade.open": "it is in the book",
     "trade.filled": "all of it was filled",
+    "trade.failed": "it was not placed",
     "trade.cancelled": "cancelled; `data.filled` tells what was filled before, where that is known",
     "trade.unconfirmed": "whether it was placed is not known",
     "callback.suspicious": "a callback with the gateway's token contradicts what is known; `data.reason` says how",

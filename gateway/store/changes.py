@@ -18,11 +18,10 @@ from gateway.money import Money, plain
 from gateway.store import events, watches
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Row
 
-__all__ = ["order_changed", "refund_changed", "trade_changed", "withdrawal_changed"]
+__all__ = ["newly_taken_on", "order_changed", "refund_changed", "trade_changed", "trade_failed", "withdrawal_changed"]
 
-_UNMADE = (OrderStatus.CREATING, OrderStatus.FAILED)
 _TOLD = (
     OrderStatus.PROCESSING,
     OrderStatus.UNDERPAID,
@@ -32,21 +31,18 @@ _TOLD = (
     OrderStatus.CANCELLED,
     OrderStatus.REFUNDED,
 )
+# Where a payout, a refund or a trade stands only when the provider has it.
+_TAKEN_ON = frozenset({"processing", "completed", "open", "filled", "cancelled"})
 
 
 def order_changed(connection: Connection, before: Order | None, after: Order, number: int, now: datetime) -> None:
     """Attempt `number` was begun or saved. `before` is None when the order had no attempt."""
     attempt = after.attempts[number - 1]
     was = before.attempts[number - 1] if before is not None and len(before.attempts) >= number else None
-    if was is not None and was.status in _UNMADE and attempt.status not in _UNMADE:
+    if was is not None:
         others = [other for other in after.attempts if other.number != number]
-        first = all(other.status in _UNMADE for other in others)
-        _order(connection, "order.created" if first else "order.renewed", after, attempt, now)
-    if before is not None:
-        if after.status is not before.status and after.status in _TOLD:
-            _order(connection, f"order.{after.status}", after, attempt, now)
-        if OrderException.OVER in after.exceptions - before.exceptions:
-            _order(connection, "order.overpaid", after, attempt, now)
+        for kind in _happened(was, attempt, others, after):
+            _order(connection, kind, after, attempt, now)
     unknown = OrderException.UNCONFIRMED in attempt.exceptions
     if attempt.provider_id is not None or unknown:
         watches.follow(
@@ -61,6 +57,37 @@ def order_changed(connection: Connection, before: Order | None, after: Order, nu
             final=attempt.status.is_final or attempt.status is OrderStatus.EXPIRED,
             now=now,
         )
+
+
+def _happened(was: Attempt, attempt: Attempt, others: list[Attempt], order: Order) -> list[str]:
+    """What the change of one attempt means for the purchase: nothing new where another attempt is further along."""
+    told = []
+    if _made(attempt) and not _made(was):
+        told.append("order.renewed" if any(map(_made, others)) else "order.created")
+    moved = attempt.status is not was.status
+    paid_already = any(other.status is OrderStatus.PAID for other in others)
+    # An attempt of unknown outcome, which nobody can see or pay, does not hide the end of one that could be paid.
+    leads = order.status is attempt.status or (order.status is OrderStatus.CREATING and _made(attempt))
+    if moved and leads and attempt.status in _TOLD and not (attempt.status is OrderStatus.PAID and paid_already):
+        told.append(f"order.{attempt.status}")
+    paid_again = moved and attempt.status is OrderStatus.PAID and paid_already
+    if paid_again or OrderException.OVER in attempt.exceptions - was.exceptions:
+        told.append("order.overpaid")
+    return told
+
+
+def _made(attempt: Attempt) -> bool:
+    """Whether it is known to be an order at its provider; one that was refused, or is of unknown outcome, is not."""
+    return attempt.provider_id is not None or attempt.order is not None
+
+
+def newly_taken_on(before: Row[Any], after: Row[Any]) -> bool:
+    """Whether this change of a payout's, refund's or trade's row is the one that shows that the provider has it."""
+    return _is_taken_on(after) and not _is_taken_on(before)
+
+
+def _is_taken_on(row: Row[Any]) -> bool:
+    return row.snapshot is not None or row.provider_id is not None or row.status in _TAKEN_ON
 
 
 def _order(connection: Connection, kind: str, order: Order, attempt: Attempt, now: datetime) -> None:
@@ -91,7 +118,7 @@ def _order(connection: Connection, kind: str, order: Order, attempt: Attempt, no
 def withdrawal_changed(
     connection: Connection, before: Withdrawal, after: Withdrawal, *, taken_on: bool, now: datetime
 ) -> None:
-    """The payout was saved. `taken_on` says that the provider has answered for it for the first time."""
+    """The payout was saved. `taken_on` says that this is what shows that the provider has it."""
     _thing(
         connection,
         "withdrawal",
@@ -151,16 +178,37 @@ def trade_changed(
         told=_told("trade", before.status.value, after.status.value, taken_on),
         unknown=after.status in (TradeStatus.UNCONFIRMED, TradeStatus.UNRECOGNISED),
         final=after.status in (TradeStatus.FILLED, TradeStatus.CANCELLED),
-        data={
-            "status": after.status.value,
-            "market": after.market,
-            "side": after.side.value if after.side else None,
-            "volume": None if after.volume is None else plain(after.volume),
-            "filled": None if after.filled is None else plain(after.filled),
-            "provider_id": after.provider_id,
-        },
+        data=_of_trade(after),
         now=now,
     )
+
+
+def trade_failed(connection: Connection, trade: Trade, *, provider: str, now: datetime) -> None:
+    """The trade was not placed. Its row goes, so there is nothing to watch."""
+    assert trade.reference is not None
+    events.append(
+        connection,
+        "trade.failed",
+        subject="trade",
+        reference=trade.reference,
+        account=trade.account,
+        provider=provider,
+        environment=trade.environment,
+        data={**_of_trade(trade), "status": "failed"},
+        now=now,
+    )
+    watches.forget(connection, "trade", trade.reference)
+
+
+def _of_trade(trade: Trade) -> dict[str, Any]:
+    return {
+        "status": trade.status.value,
+        "market": trade.market,
+        "side": trade.side.value if trade.side else None,
+        "volume": None if trade.volume is None else plain(trade.volume),
+        "filled": None if trade.filled is None else plain(trade.filled),
+        "provider_id": trade.provider_id,
+    }
 
 
 def _thing(

@@ -58,7 +58,7 @@ def mark_failed(connection: Connection, entry: JournalEntry, now: datetime) -> N
     elif entry.operation == "refunds.create":
         refunds.save_refund(connection, entry.reference, status=RefundStatus.FAILED, result=None, now=now)
     elif entry.operation == "trades.create":
-        trades.delete_trade(connection, entry.reference)
+        trades.fail_trade(connection, entry.reference, now=now)
 
 
 def mark_done(connection: Connection, entry: JournalEntry, now: datetime) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import delete, insert, select, update
 from gateway.errors import Conflict, NotFound
 from gateway.models.base import Environment, Page
 from gateway.models.refunds import ProviderRefund, Refund, RefundRequest, RefundStatus
-from gateway.store.changes import refund_changed
+from gateway.store.changes import newly_taken_on, refund_changed
 from gateway.store.pages import one_page
 from gateway.store.snapshots import dump, restore
 from gateway.store.tables import attempts, orders, refunds
@@ -77,20 +77,22 @@ def save_refund(
     connection: Connection, reference: str, *, status: RefundStatus, result: ProviderRefund | None, now: datetime
 ) -> None:
     """Record where the refund stands; a `result` of None leaves the last one. Raises NotFound."""
+    before = _row(connection, reference)
+    if before is None:
+        raise NotFound(f"there is no refund {reference}", reference=reference)
+    ended = RefundStatus(before.status)
+    if result is not None and ended.is_final and not status.is_final:
+        status = ended  # a reading from before the end
     values: dict[str, Any] = {"status": status.value, "updated_at": now}
     if result is not None:
         values["snapshot"] = dump(result)
         if result.provider_id is not None:
             values["provider_id"] = result.provider_id
-    before = _row(connection, reference)
-    saved = update(refunds).where(refunds.c.reference == reference).values(**values)
-    if connection.execute(saved).rowcount != 1:
-        raise NotFound(f"there is no refund {reference}", reference=reference)
-    assert before is not None
-    after = load_refund(connection, reference)
+    connection.execute(update(refunds).where(refunds.c.id == before.id).values(**values))
+    after = _row(connection, reference)
     assert after is not None
-    taken_on = result is not None and before.snapshot is None
-    refund_changed(connection, _refund(before), after, taken_on=taken_on, now=now)
+    taken_on = newly_taken_on(before, after)
+    refund_changed(connection, _refund(before), _refund(after), taken_on=taken_on, now=now)
 
 
 def delete_refund(connection: Connection, reference: str) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import delete, insert, select, update
 from gateway.errors import Conflict, NotFound
 from gateway.models.base import Environment, Page
 from gateway.models.trades import Trade, TradeRequest, TradeStatus
-from gateway.store.changes import trade_changed
+from gateway.store.changes import newly_taken_on, trade_changed, trade_failed
 from gateway.store.pages import one_page
 from gateway.store.snapshots import dump, restore
 from gateway.store.tables import trades
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "delete_trade",
+    "fail_trade",
     "find_trade",
     "insert_trade",
     "list_trades",
@@ -100,6 +101,14 @@ def delete_trade(connection: Connection, reference: str) -> None:
     connection.execute(delete(trades).where(trades.c.id == known.id))
 
 
+def fail_trade(connection: Connection, reference: str, *, now: datetime) -> None:
+    """It was not placed, for good: told, and forgotten. Raises as `delete_trade`."""
+    known = _row(connection, reference)
+    delete_trade(connection, reference)
+    if known is not None:
+        trade_failed(connection, _trade(known), provider=known.provider, now=now)
+
+
 def load_trade(connection: Connection, reference: str) -> Trade | None:
     row = _row(connection, reference)
     return None if row is None else _trade(row)
@@ -142,19 +151,20 @@ def _may_have_left(row: Row[Any]) -> bool:
 
 def _save(connection: Connection, reference: str, values: dict[str, Any]) -> None:
     before = _row(connection, reference)
-    saved = update(trades).where(trades.c.reference == reference).values(**values)
-    if connection.execute(saved).rowcount != 1:
+    if before is None:
         raise NotFound(f"there is no trade {reference}", reference=reference)
-    assert before is not None
-    after = load_trade(connection, reference)
+    ended = TradeStatus(before.status)
+    if "snapshot" in values and ended.is_final and not TradeStatus(values["status"]).is_final:
+        values["status"] = ended.value  # a reading from before the end
+    connection.execute(update(trades).where(trades.c.id == before.id).values(**values))
+    after = _row(connection, reference)
     assert after is not None
-    taken_on = "snapshot" in values and before.snapshot is None
     trade_changed(
         connection,
         _trade(before),
-        after,
+        _trade(after),
         provider=before.provider,
-        taken_on=taken_on,
+        taken_on=newly_taken_on(before, after),
         now=values["updated_at"],
     )
 

@@ -13,7 +13,7 @@ from gateway.errors import Conflict, LimitExceeded, NotFound
 from gateway.models.base import Environment, Page
 from gateway.models.withdrawals import ProviderWithdrawal, Withdrawal, WithdrawalRequest, WithdrawalStatus
 from gateway.money import Money, exact
-from gateway.store.changes import withdrawal_changed
+from gateway.store.changes import newly_taken_on, withdrawal_changed
 from gateway.store.freezes import frozen
 from gateway.store.pages import one_page
 from gateway.store.snapshots import dump, restore
@@ -141,21 +141,23 @@ def save_withdrawal(
     provider_id: str | None = None,
 ) -> None:
     """Record where the payout stands. A `result` or number of None leaves what is recorded. Raises NotFound."""
+    before = _row(connection, reference)
+    if before is None:
+        raise NotFound(f"there is no withdrawal {reference}", reference=reference)
+    ended = WithdrawalStatus(before.status)
+    if result is not None and ended.is_final and not status.is_final:
+        status = ended  # a reading from before the end
     number = provider_id or (result.provider_id if result else None)
     values: dict[str, Any] = {"status": status.value, "updated_at": now}
     if result is not None:
         values["snapshot"] = dump(result)
     if number is not None:
         values["provider_id"] = number
-    before = _row(connection, reference)
-    saved = update(withdrawals).where(withdrawals.c.reference == reference).values(**values)
-    if connection.execute(saved).rowcount != 1:
-        raise NotFound(f"there is no withdrawal {reference}", reference=reference)
-    assert before is not None
-    after = load_withdrawal(connection, reference)
+    connection.execute(update(withdrawals).where(withdrawals.c.id == before.id).values(**values))
+    after = _row(connection, reference)
     assert after is not None
-    taken_on = result is not None and before.snapshot is None
-    withdrawal_changed(connection, _withdrawal(before), after, taken_on=taken_on, now=now)
+    taken_on = newly_taken_on(before, after)
+    withdrawal_changed(connection, _withdrawal(before), _withdrawal(after), taken_on=taken_on, now=now)
 
 
 def delete_withdrawal(connection: Connection, reference: str) -> None:
