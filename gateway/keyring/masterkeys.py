@@ -1,0 +1,173 @@
+"""What a vault is locked with. A master key only wraps the vault's own random key, so it can be changed, or kept by a
+service that never gives it out.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+from gateway.errors import VaultError
+from gateway.secrets import Secret
+
+__all__ = ["ExternalKey", "MasterKey", "Passphrase", "RawKey", "WrongKey"]
+
+KEY_BYTES = 32
+NONCE_BYTES = 12
+_PURPOSE = b"crypto-gateway vault: the vault's own key"
+
+# RFC 7914 and what OWASP asks for at least (2^17, 8, 1): 128 MiB for a part of a second.
+_SCRYPT = {"n": 2**17, "r": 8, "p": 1}
+_MOST_MEMORY = 2**30
+
+
+class WrongKey(Exception):
+    """This key does not open what was wrapped."""
+
+
+class MasterKey(Protocol):
+    """One way to wrap the vault's own key."""
+
+    @property
+    def kind(self) -> str:
+        """What the vault's header says of it, so that another kind is told apart from a wrong key."""
+        ...
+
+    def wrap(self, key: bytes) -> dict[str, Any]:
+        """The key, wrapped: JSON-able data that may be read by anybody."""
+        ...
+
+    def unwrap(self, wrapped: Mapping[str, Any]) -> bytes:
+        """The key again. Raises WrongKey."""
+        ...
+
+
+class RawKey:
+    """32 bytes, written as 64 hex digits or in Base64: `openssl rand -hex 32` makes one."""
+
+    kind = "raw"
+
+    def __init__(self, text: Secret) -> None:
+        self._key = _read(text.reveal().strip())
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str]) -> RawKey:
+        """The key in a file that only this user can read. Raises VaultError."""
+        try:
+            mode = Path(path).stat().st_mode
+            text = Path(path).read_text(encoding="ascii")
+        except (OSError, UnicodeDecodeError) as error:
+            raise VaultError(f"the key file {path} cannot be read ({type(error).__name__})") from None
+        if mode & 0o077:
+            raise VaultError(f"the key file {path} can be read by others", hint=f"chmod 600 {path}")
+        return cls(Secret(text))
+
+    def wrap(self, key: bytes) -> dict[str, Any]:
+        return {"sealed": seal(self._key, key, _PURPOSE)}
+
+    def unwrap(self, wrapped: Mapping[str, Any]) -> bytes:
+        return unseal(self._key, wrapped["sealed"], _PURPOSE)
+
+
+class Passphrase:
+    """A text that a person remembers; scrypt makes guessing it expensive."""
+
+    kind = "passphrase"
+
+    def __init__(self, text: Secret, *, n: int = _SCRYPT["n"]) -> None:
+        if not text:
+            raise VaultError("a passphrase is not empty")
+        self._text = text
+        self._cost = {**_SCRYPT, "n": n}
+
+    def wrap(self, key: bytes) -> dict[str, Any]:
+        salt = os.urandom(16)
+        cost = self._cost
+        made = self._derive(salt, cost)
+        return {**cost, "salt": base64.b64encode(salt).decode(), "sealed": seal(made, key, _PURPOSE)}
+
+    def unwrap(self, wrapped: Mapping[str, Any]) -> bytes:
+        cost = {name: wrapped[name] for name in _SCRYPT}
+        n, r, p = cost["n"], cost["r"], cost["p"]
+        # Numbers that somebody wrote into the file must not make this machine run out of memory.
+        if not (n >= 2 and n & (n - 1) == 0 and 0 < r <= 64 and 0 < p <= 16 and 128 * n * r <= _MOST_MEMORY):
+            raise VaultError("the vault's header asks for a cost of scrypt that is out of bounds")
+        return unseal(self._derive(unbase64(wrapped["salt"]), cost), wrapped["sealed"], _PURPOSE)
+
+    def _derive(self, salt: bytes, cost: Mapping[str, int]) -> bytes:
+        return Scrypt(salt=salt, length=KEY_BYTES, **cost).derive(self._text.encode())
+
+
+class ExternalKey:
+    """A key that a service keeps, such as a cloud's KMS. `wrap` and `unwrap` take and give bytes; `unwrap` raises
+    whatever it raises when the service refuses.
+    """
+
+    kind = "external"
+
+    def __init__(self, wrap: Callable[[bytes], bytes], unwrap: Callable[[bytes], bytes]) -> None:
+        self._wrap, self._unwrap = wrap, unwrap
+
+    def wrap(self, key: bytes) -> dict[str, Any]:
+        return {"sealed": base64.b64encode(self._wrap(key)).decode()}
+
+    def unwrap(self, wrapped: Mapping[str, Any]) -> bytes:
+        try:
+            key = self._unwrap(unbase64(wrapped["sealed"]))
+        except Exception as error:
+            raise WrongKey(type(error).__name__) from None
+        if len(key) != KEY_BYTES:
+            raise WrongKey("the service gave a key of another length")
+        return key
+
+
+def seal(key: bytes, content: bytes, purpose: bytes) -> str:
+    """AES-256-GCM with a random nonce (NIST SP 800-38D, 8.2.2), as Base64 of nonce and ciphertext. `purpose` is bound
+    to it.
+    """
+    nonce = os.urandom(NONCE_BYTES)
+    return base64.b64encode(nonce + AESGCM(key).encrypt(nonce, content, purpose)).decode()
+
+
+def unseal(key: bytes, sealed: str, purpose: bytes) -> bytes:
+    """The content again. Raises WrongKey when the key, the content or the purpose is another one."""
+    data = unbase64(sealed)
+    if len(data) < NONCE_BYTES + 16:
+        raise WrongKey("too short")
+    try:
+        return AESGCM(key).decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], purpose)
+    except InvalidTag:
+        raise WrongKey("it does not open") from None
+
+
+def unbase64(text: str) -> bytes:
+    """Strictly: a text that another one would also stand for is refused. Raises WrongKey."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise WrongKey("not Base64") from None
+    if base64.b64encode(data).decode() != text:
+        raise WrongKey("not the usual Base64")
+    return data
+
+
+def _read(text: str) -> bytes:
+    if re.fullmatch(r"[0-9A-Fa-f]{64}", text):
+        return bytes.fromhex(text)
+    try:
+        key = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) != KEY_BYTES:
+        # What was written is not shown: it may be nearly the key.
+        raise VaultError("the vault's key is 32 bytes, as 64 hex digits or in Base64", hint="openssl rand -hex 32")
+    return key
