@@ -66,7 +66,9 @@ class Gateway:
         routes: Sequence[Mapping[str, Any]] | None = None,
         store: str | None = None,
         public_base_url: str | None = None,
-        callback_key: str | None = None,
+        callback_key: str | Sequence[str] | None = None,
+        callback_body_limit: int | None = None,
+        callback_timeout: int | None = None,
         trusted_proxies: Sequence[str] | None = None,
         clock: Clock | None = None,
         sleep: Callable[[float], None] = time.sleep,
@@ -88,6 +90,8 @@ class Gateway:
                 store=store,
                 public_base_url=public_base_url,
                 callback_key=callback_key,
+                callback_body_limit=callback_body_limit,
+                callback_timeout=callback_timeout,
                 trusted_proxies=trusted_proxies,
             )
         self._core: Core = Core(settings, plugins, clock=clock, uniform=uniform)

@@ -39,6 +39,8 @@ __all__ = [
 ]
 
 DEFAULT_STORE = "sqlite:///gateway.db"
+SHORTEST_KEY = 16
+"""Bytes of a callback key. A token is 128 bits: whoever can guess the key in less can forge every token."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
@@ -46,13 +48,22 @@ M = TypeVar("M", bound=Setting)
 
 
 def _several(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
+    return (value,) if isinstance(value, (str, Secret)) else value
+
+
+def _long_enough(value: Secret) -> Secret:
+    if len(value.encode()) < SHORTEST_KEY:
+        raise ValueError(f"is too short: expected at least {SHORTEST_KEY} bytes, such as `openssl rand -hex 32` makes")
+    return value
 
 
 def _write(value: str) -> str:
     if value not in OPERATIONS or not OPERATIONS[value].write:
         raise ValueError("expected an operation that writes, such as orders.create or withdrawals.create")
     return value
+
+
+CallbackKeys = Annotated[tuple[Annotated[Secret, AfterValidator(_long_enough)], ...], BeforeValidator(_several)]
 
 
 class Route(Setting):
@@ -89,9 +100,25 @@ class GatewaySettings(Setting):
     store: str = Field(
         default=DEFAULT_STORE, description="the database; a relative SQLite path is beside the configuration file"
     )
-    public_base_url: BaseUrl | None = Field(default=None, description="where callbacks arrive")
-    callback_key: Secret | None = Field(default=None, description="signs the gateway's own callback tokens")
-    trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(default=(), description="proxies whose forwarding headers count")
+    public_base_url: BaseUrl | None = Field(
+        default=None,
+        description="where callbacks arrive: the address that providers call, with the path of the mounted application",
+    )
+    callback_key: CallbackKeys = Field(
+        default=(),
+        description="signs the gateway's own callback tokens, at least 16 bytes; of several, the first signs and all "
+        "admit, while one replaces another",
+    )
+    callback_body_limit: Annotated[int, Field(ge=1024, le=16_777_216)] = Field(
+        default=65_536, description="bytes that the body of a callback may have"
+    )
+    callback_timeout: Annotated[int, Field(ge=1, le=600)] = Field(
+        default=10, description="seconds that the body of a callback may take to come"
+    )
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(
+        default=(),
+        description="proxies whose forwarding headers count; they only tell the client's address that is recorded",
+    )
     # Not shown: the tables are as they were written, and a secret may stand there itself.
     accounts: dict[str, dict[str, Any]] = Field(default_factory=dict, repr=False, description="one table an account")
     routes: tuple[Route, ...] = Field(default=(), description="which accounts serve which operation")
@@ -105,6 +132,8 @@ class _Environment(BaseSettings):
     store: Any = None
     public_base_url: Any = None
     callback_key: Any = None
+    callback_body_limit: Any = None
+    callback_timeout: Any = None
     trusted_proxies: list[Any] | None = None
     accounts: dict[str, dict[str, Any]] | None = None
     routes: list[Any] | None = None

@@ -87,6 +87,8 @@ class SyncDriver:
         match effect:
             case Send():
                 return self._transport(effect.account).send(effect.request, effect.timeout)
+            case Transact(together=True):
+                return self._database().together(effect.work).result()
             case Transact():
                 return self._database().transaction(effect.work)
             case Checkpoint():
@@ -153,6 +155,7 @@ class AsyncDriver:
         self._shared: dict[str, LaneToken] = {}
         self._handing_over = threading.Lock()
         self._writer = _one_thread()
+        self._store: Database | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._inherited: list[object] = []
         self._open = True
@@ -209,7 +212,13 @@ class AsyncDriver:
     async def _transact(self, effect: Transact) -> tuple[asyncio.Future[Any], asyncio.CancelledError | None]:
         """The work, done or failed, and the cancellation that came meanwhile."""
         loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._writer, lambda: self._database().transaction(effect.work))
+        work: asyncio.Future[Any]
+        if effect.together:
+            if self._store is None:
+                self._store = await loop.run_in_executor(self._writer, self._database)
+            work = asyncio.wrap_future(self._store.together(effect.work))
+        else:
+            work = loop.run_in_executor(self._writer, lambda: self._database().transaction(effect.work))
         cancelled = None
         while not work.done():
             try:

@@ -35,10 +35,13 @@ class Pause:
 @dataclass(frozen=True, slots=True)
 class Transact:
     """Run this in one transaction of the store: committed when it returns, rolled back when it raises. It does no
-    other I/O.
+    other I/O, and may be run again when the transaction has to be repeated.
+
+    `together` ones that come at the same time share a transaction: one commit for many.
     """
 
     work: Callable[[Connection], Any]
+    together: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ Flow: TypeAlias = Generator[Effect, Any, T]
 """What every flow is: a generator of effects whose return value is the result."""
 
 
-def transact(work: Callable[[Connection], T]) -> Flow[T]:
+def transact(work: Callable[[Connection], T], *, together: bool = False) -> Flow[T]:
     """Yield the work as one transaction and return its result."""
-    result = yield Transact(work)
+    result = yield Transact(work, together)
     return cast(T, result)

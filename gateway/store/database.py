@@ -9,6 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +25,7 @@ from gateway.store.failures import failure
 from gateway.store.lanes import FileLanes, Lanes, LaneToken, MemoryLanes, enter
 from gateway.store.owner import Owner, this_process
 from gateway.store.tables import journal
+from gateway.store.together import Together
 
 __all__ = ["Database", "LaneToken"]
 
@@ -46,6 +48,7 @@ class Database:
         self._refusal: str | None = None
         self._quiet = False
         self._file: tuple[int, int] | None = None
+        self._together = Together(self.transaction)
         self.name = name
         """The path of the file, or `:memory:`; for messages."""
         _open.add(self)
@@ -82,6 +85,16 @@ class Database:
         """
         with self._connected("BEGIN IMMEDIATE") as connection:
             return work(connection)
+
+    def together(self, work: Callable[[Connection], T]) -> Future[T]:
+        """As `transaction`, sharing it with others that come at the same time; the result is there when it is durable.
+
+        The work may be run twice.
+        """
+        self._require_usable()
+        if self._holder == threading.get_ident():
+            raise StoreError("a transaction was begun inside a transaction", hint="pass the connection on instead")
+        return self._together.submit(work)
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work`, which only reads, on one state of the store; others may go on writing meanwhile."""
@@ -152,6 +165,7 @@ class Database:
 
     def close(self) -> None:
         """Close the connections and leave the lanes. What is under way has to end first."""
+        self._together.close()
         self._refusal = "it is closed"
         _open.discard(self)
         self._lanes.close()
@@ -285,6 +299,7 @@ class Database:
         elif child:
             self._refusal = "the process was forked inside one of its transactions"
         if child:
+            self._together.after_fork()
             self._lanes.after_fork()
             if isinstance(self._lanes, MemoryLanes):
                 self._refusal = "it is in the memory of the process that this one was forked from"
