@@ -58,8 +58,10 @@ __all__ = [
     "refunds",
     "request_numbers",
     "restores",
+    "rests",
     "schedules",
     "trades",
+    "walks",
     "watches",
     "withdrawals",
 ]
@@ -350,7 +352,7 @@ deliveries = Table(
     ForeignKeyConstraint(["event_id"], ["events.id"], name="fk_deliveries_event"),
     UniqueConstraint("handler", "event_id", name="uq_deliveries_event"),
     _one_of("deliveries", "state", DELIVERY_STATES),
-    Index("ix_deliveries_due", "state", "next_at"),
+    Index("ix_deliveries_due", "handler", "state", "next_at"),
     Index("ix_deliveries_order", "handler", "subject", "state", "event_id"),
 )
 
@@ -395,8 +397,9 @@ callbacks = Table(
     Index("ix_callbacks_attempt", "attempt_id", "id"),
 )
 
-# What is polled. `rank` 0 comes first: its outcome is unknown. `batch` is the customer of a list that is read as a
-# whole. Since `final_at` it is watched for late money only.
+# What is polled. `rank` 0 comes first: its outcome is unknown. `batch` is the merchant's customer, in whose list some
+# providers show it. Since `final_at` it is watched for late money only. `found` are likely matches of one whose number at
+# the provider is not known, `absences` how often its list was read to the end without showing it.
 watches = Table(
     "watches",
     metadata,
@@ -409,15 +412,42 @@ watches = Table(
     Column("rank", Integer, nullable=False),
     Column("since", UtcDateTime, nullable=False),
     Column("next_at", UtcDateTime, nullable=False),
+    Column("looked_at", UtcDateTime),
     Column("final_at", UtcDateTime),
     Column("looks", Integer, nullable=False),
     Column("failures", Integer, nullable=False),
+    Column("absences", Integer, nullable=False),
+    Column("found", JsonText),
     _maybe("error"),
     UniqueConstraint("kind", "reference", "number", name="uq_watches_thing"),
     _one_of("watches", "kind", WATCHED),
     _one_of("watches", "environment", Environment),
-    Index("ix_watches_due", "account", "rank", "next_at"),
-    Index("ix_watches_next", "next_at"),
+    Index("ix_watches_due", "account", "environment", "rank", "next_at"),
+    Index("ix_watches_batch", "account", "environment", "batch", "next_at"),
+    Index("ix_watches_looked", "looked_at"),
+)
+
+# How far the reading of a customer's list has come, where it could not be read in one go.
+walks = Table(
+    "walks",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("environment", Text, primary_key=True),
+    Column("batch", Text, primary_key=True),
+    _text("cursor"),
+    Column("began_at", UtcDateTime, nullable=False),
+    _one_of("walks", "environment", Environment),
+)
+
+# Accounts that are not polled for a while: out of reach, or the key has no calls left.
+rests = Table(
+    "rests",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("began_at", UtcDateTime, nullable=False),
+    Column("until", UtcDateTime, nullable=False),
+    Column("failures", Integer, nullable=False),
+    _text("error"),
 )
 
 # Why an order went where it went: one row an account that was looked at, in that order.

@@ -52,6 +52,7 @@ def follow(
                 final_at=now if final else None,
                 looks=0,
                 failures=0,
+                absences=0,
             )
         )
         return

@@ -57,7 +57,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("handler", "event_id", name="uq_deliveries_event"),
         _one_of("deliveries", "state", "waiting done dead"),
     )
-    op.create_index("ix_deliveries_due", "deliveries", ["state", "next_at"])
+    op.create_index("ix_deliveries_due", "deliveries", ["handler", "state", "next_at"])
     op.create_index("ix_deliveries_order", "deliveries", ["handler", "subject", "state", "event_id"])
 
     op.create_table(
@@ -112,16 +112,38 @@ def upgrade() -> None:
         sa.Column("rank", sa.Integer, nullable=False),
         sa.Column("since", sa.Text, nullable=False),
         sa.Column("next_at", sa.Text, nullable=False),
+        sa.Column("looked_at", sa.Text),
         sa.Column("final_at", sa.Text),
         sa.Column("looks", sa.Integer, nullable=False),
         sa.Column("failures", sa.Integer, nullable=False),
+        sa.Column("absences", sa.Integer, nullable=False),
+        sa.Column("found", sa.Text),
         sa.Column("error", sa.Text, nullable=True),
         sa.UniqueConstraint("kind", "reference", "number", name="uq_watches_thing"),
         _one_of("watches", "kind", "order withdrawal refund trade"),
         _one_of("watches", "environment", "live sandbox"),
     )
-    op.create_index("ix_watches_due", "watches", ["account", "rank", "next_at"])
-    op.create_index("ix_watches_next", "watches", ["next_at"])
+    op.create_index("ix_watches_due", "watches", ["account", "environment", "rank", "next_at"])
+    op.create_index("ix_watches_batch", "watches", ["account", "environment", "batch", "next_at"])
+    op.create_index("ix_watches_looked", "watches", ["looked_at"])
+
+    op.create_table(
+        "walks",
+        sa.Column("account", sa.Text, primary_key=True),
+        sa.Column("environment", sa.Text, primary_key=True),
+        sa.Column("batch", sa.Text, primary_key=True),
+        sa.Column("cursor", sa.Text, nullable=False),
+        sa.Column("began_at", sa.Text, nullable=False),
+        _one_of("walks", "environment", "live sandbox"),
+    )
+    op.create_table(
+        "rests",
+        sa.Column("account", sa.Text, primary_key=True),
+        sa.Column("began_at", sa.Text, nullable=False),
+        sa.Column("until", sa.Text, nullable=False),
+        sa.Column("failures", sa.Integer, nullable=False),
+        sa.Column("error", sa.Text, nullable=False),
+    )
 
     op.create_table(
         "choices",
