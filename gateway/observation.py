@@ -1,4 +1,4 @@
-"""What observers are told: one record an operation and one an HTTP exchange, without secrets."""
+"""What observers are told: one record an operation, an HTTP exchange or a job of a worker, without secrets."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ class Record:
     """One thing that ended. `seconds` is how long it took; `status` the HTTP status of an exchange that was answered.
 
     `outcome` is `done` or one of the outcomes of `gateway.errors`. `attempt` counts the sendings of one request from 1.
-    `date` is the Date header of the answer, as it stands there (RFC 9110, 6.6.1).
+    `date` is the Date header of the answer, as it stands there (RFC 9110, 6.6.1). A job has its kind as `operation`, what
+    it was about as `subject`, no account of its own, and ends as `done` or `failed`.
     """
 
-    kind: Literal["exchange", "operation"]
+    kind: Literal["exchange", "operation", "job"]
     account: str
     provider: str
     operation: str
@@ -30,3 +31,4 @@ class Record:
     attempt: int = 1
     error: str | None = None
     date: str | None = None
+    subject: str | None = None

@@ -44,8 +44,10 @@ class SyncDriver:
         database: Callable[[], Database],
         sleep: Callable[[float], None] = time.sleep,
         transport: Callable[[Connection], SyncTransport] = SyncTransport,
+        committed: Callable[[], None] = lambda: None,
     ) -> None:
         self._connection = connection
+        self._committed = committed
         self._make_transport = transport
         self._database = database
         self._sleep = sleep
@@ -80,6 +82,8 @@ class SyncDriver:
             value, error = None, None
             try:
                 value = self._carry_out(effect)
+                if isinstance(effect, Transact):
+                    self._committed()
             except BaseException as caught:  # an interrupt too: the flow decides what is recorded of it
                 error = caught
 
@@ -145,8 +149,10 @@ class AsyncDriver:
         database: Callable[[], Database],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         transport: Callable[[Connection], AsyncTransport] = AsyncTransport,
+        committed: Callable[[], None] = lambda: None,
     ) -> None:
         self._connection = connection
+        self._committed = committed
         self._make_transport = transport
         self._database = database
         self._sleep = sleep
@@ -204,6 +210,7 @@ class AsyncDriver:
                 if isinstance(effect, Transact):
                     work, cancelled = await self._transact(effect)
                     value = work.result()
+                    self._committed()
                 else:
                     value = await self._carry_out(effect)
             except BaseException as caught:
