@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from gateway.capabilities import Capabilities, Capability
 from gateway.contracts.adapter import Account, Adapter, LoginAuth, Provider
+from gateway.contracts.callbacks import ReadsCallbacks
 from gateway.contracts.settings import AccountSettings
 from gateway.engine.clock import Clock
 from gateway.engine.rates import RateWindow
@@ -104,6 +105,15 @@ class OpenAccount:
             )
         self._fulfilled.add(contract)
         return self.adapter
+
+    @property
+    def receives_callbacks(self) -> bool:
+        """Whether the provider can call back for this account, and its adapter reads what comes."""
+        try:
+            self.require("callbacks.receive")
+        except GatewayError:
+            return False
+        return isinstance(self.adapter, ReadsCallbacks)
 
     def learn_secrets(self) -> None:
         """Hide what the account's auth holds now (an obtained key) from every report as well."""

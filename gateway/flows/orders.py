@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from gateway.accounts import OpenAccount
+from gateway.callbacks.tokens import attempt_url
 from gateway.config import Route
 from gateway.contracts import CreatesOrders, ListsOrders, NewOrder, Query, ReadsOrders
 from gateway.core import Core, log
@@ -162,7 +163,16 @@ def _attempt(
         provider_customer = yield from transact(
             lambda connection: customers.provider_id(connection, account.name, number_here)
         )
-    new = NewOrder(request=request, attempt=secrets.token_hex(16), requested_at=core.now(), customer=provider_customer)
+    # An attempt that was begun and did not leave keeps its identifier, and so the address that it is called back at.
+    known = yield from transact(lambda connection: store.attempt_id_of(connection, request.reference, number))
+    attempt_id = known or secrets.token_hex(16)
+    new = NewOrder(
+        request=request,
+        attempt=attempt_id,
+        requested_at=core.now(),
+        customer=provider_customer,
+        callback_url=_callback_url(core, account, attempt_id),
+    )
 
     def on_intent(connection: Connection) -> None:
         order = store.load_order(connection, request.reference)
@@ -182,6 +192,9 @@ def _attempt(
                 environment=account.environment,
                 now=core.now(),
             )
+        elif store.attempt_id_of(connection, request.reference, number) != new.attempt:
+            # A twin began it, and did not send.
+            store.set_attempt_id(connection, request.reference, number, new.attempt)
 
     def save(connection: Connection, status: OrderStatus, error: GatewayError) -> None:
         store.save_attempt(
@@ -211,6 +224,14 @@ def _attempt(
     )
     yield from once(core, write, deadline)
     return (yield from _load(request.reference))
+
+
+def _callback_url(core: Core, account: OpenAccount, attempt_id: str) -> str | None:
+    """Where the provider calls back for this attempt; None when the gateway or the account takes no callbacks."""
+    base_url, keys = core.settings.public_base_url, core.settings.callback_key
+    if base_url is None or not keys or not account.receives_callbacks:
+        return None
+    return attempt_url(base_url, keys[0], account.name, attempt_id)
 
 
 def _require_latest(core: Core, connection: Connection, order: Order, number: int) -> None:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Move",
+    "attempt_id_of",
     "find_attempt",
+    "find_attempt_id",
     "insert_attempt",
     "insert_order",
     "list_moves",
@@ -31,6 +33,7 @@ __all__ = [
     "load_request",
     "record_move",
     "save_attempt",
+    "set_attempt_id",
 ]
 
 
@@ -107,6 +110,15 @@ def insert_attempt(
     )
     _changed(connection, before, reference, number, now)
     return number
+
+
+def set_attempt_id(connection: Connection, reference: str, number: int, attempt_id: str) -> None:
+    """Name an attempt that has not left anew."""
+    connection.execute(
+        update(attempts)
+        .where(attempts.c.reference == reference, attempts.c.number == number)
+        .values(attempt_id=attempt_id)
+    )
 
 
 def save_attempt(
@@ -201,6 +213,20 @@ def find_attempt(connection: Connection, account: str, provider_id: str) -> tupl
     """The order's reference and the attempt's number for a provider's number at this account."""
     row = connection.execute(_BY_PROVIDER_ID, {"at": account, "number": provider_id}).one_or_none()
     return None if row is None else (row.reference, row.number)
+
+
+def find_attempt_id(connection: Connection, attempt_id: str) -> tuple[str, int] | None:
+    """The order's reference and the attempt's number for the gateway's own identifier of the attempt."""
+    query = select(attempts.c.reference, attempts.c.number).where(attempts.c.attempt_id == attempt_id)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else (row.reference, row.number)
+
+
+def attempt_id_of(connection: Connection, reference: str, number: int) -> str | None:
+    """The gateway's own identifier of an attempt; None when it was not begun."""
+    query = select(attempts.c.attempt_id).where(attempts.c.reference == reference, attempts.c.number == number)
+    found: str | None = connection.execute(query).scalar()
+    return found
 
 
 # Asked at every read of an order at its provider, so it is put together once.
