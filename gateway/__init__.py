@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gateway.errors import GatewayError
     from gateway.models.cards import CardRequest
     from gateway.models.customers import CustomerRequest
+    from gateway.models.events import Event
     from gateway.models.orders import Order, OrderException, OrderRequest, OrderStatus, Settlement
     from gateway.models.refunds import RefundRequest
     from gateway.models.trades import TradeRequest
@@ -47,6 +48,7 @@ _HOMES = {
     "CardTopUp": "gateway.models.withdrawals",
     "CryptoAddress": "gateway.models.withdrawals",
     "CustomerRequest": "gateway.models.customers",
+    "Event": "gateway.models.events",
     "Gateway": "gateway.api",
     "GatewayError": "gateway.errors",
     "LightningInvoice": "gateway.models.withdrawals",
@@ -70,6 +72,7 @@ __all__ = [
     "CardTopUp",
     "CryptoAddress",
     "CustomerRequest",
+    "Event",
     "Gateway",
     "GatewayError",
     "LightningInvoice",

@@ -28,10 +28,13 @@ if TYPE_CHECKING:
     from gateway.engine.clock import Clock
     from gateway.engine.drivers import SyncDriver
     from gateway.engine.effects import Flow
+    from gateway.events.handlers import Since
     from gateway.exchange import Response
     from gateway.models.base import Environment, Page
     from gateway.models.cards import Card, CardRequest, CardTransaction, OneTimeCode
+    from gateway.models.choices import Choice
     from gateway.models.customers import Customer, CustomerRequest
+    from gateway.models.events import Delivery, Event, HandlerState
     from gateway.models.keys import IssuedKey
     from gateway.models.markets import Market, OrderBook, PublicTrade, Ticker
     from gateway.models.orders import Order, OrderRequest, OrderStatus, ProviderOrder, Settlement
@@ -43,10 +46,12 @@ if TYPE_CHECKING:
     from gateway.observation import Record
     from gateway.plugins import Plugins
     from gateway.store.journal import JournalEntry, JournalState
+    from gateway.worker.stopping import StopEvent
 
 __all__ = ["AccountHandle", "Gateway"]
 
 T = TypeVar("T")
+H = TypeVar("H", bound="Callable[[Event], object]")
 PAGE = 100
 
 
@@ -109,6 +114,7 @@ class Gateway:
         self.trades = Trades(self)
         self.keys = Keys(self)
         self.journal = Journal(self)
+        self.events = Events(self)
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str] = "gateway.toml", **given: Any) -> Self:
@@ -158,6 +164,38 @@ class Gateway:
         """Have this called with a record of every exchange and operation, without secrets. It must not block."""
         self._core.observers.append(observer)
         return observer
+
+    def on(
+        self,
+        *types: str,
+        name: str | None = None,
+        since: Since = "beginning",
+        timeout: float = 60.0,
+        tries: int = 12,
+    ) -> Callable[[H], H]:
+        """Have a function called with every event of these types: `@gw.on("order.paid")`, `"order.*"` or `"*"`.
+
+        A worker calls it (`run`, `gateway worker`), at least once for each event, in order for each order: when it
+        raises or takes longer than `timeout` seconds, it is called again after a growing pause (over most of a day),
+        after `tries` calls the event is put aside (`events.dead`, `events.replay`). Events of other orders, and other
+        handlers, go on meanwhile. It may be called again with an event that it has dealt with: `event.id` tells.
+
+        A sync function runs in a thread of its own, and is left behind there when its time is over. An `async` one
+        is awaited in the worker's event loop, which it must not block.
+
+        The store knows a handler by its name, by default module and name of the function: give a `name` that
+        survives moving and renaming it, because under another name it begins anew. A new handler begins with the
+        first event there is, so that none is lost that happened before the first worker ran; or `since` a time, or
+        "now". Raises ConfigurationError.
+        """
+
+        wanted = self._core.handlers.wanted(types)
+
+        def register(function: H) -> H:
+            self._core.handlers.add(function, wanted, name=name, since=since, timeout=timeout, tries=tries)
+            return function
+
+        return register
 
     def freeze(self, account: str, *, reason: str, by: str | None = None) -> None:
         """Stop every payout of the account, in all processes on this store. Orders go on."""
@@ -693,4 +731,62 @@ class Journal(_Namespace):
                 scope=scope,
                 provider_id=provider_id,
             )
+        )
+
+
+class Events(_Namespace):
+    """What happened, numbered in order. Handlers (`on`) are called with it; whoever polls keeps a cursor."""
+
+    def since(
+        self,
+        cursor: int = 0,
+        *,
+        types: Sequence[str] | None = None,
+        subject: str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Event]:
+        """The events after number `cursor` that there are now, oldest first: all, or `limit` of them.
+
+        The `id` of the last one that was dealt with is the cursor of the next call; none is ever inserted before it.
+        `types` as for `on`; `subject` is one thing, such as `order cart-1001`.
+        """
+        left = limit
+        while left is None or left > 0:
+            size = PAGE if left is None else min(left, PAGE)
+            found = self._gateway._run(
+                flows.delivering.read(self._core, cursor=cursor, types=types, subject=subject, limit=size)
+            )
+            for event in found:  # noqa: UP028 - an async generator has no `yield from`
+                yield event
+            if len(found) < size:
+                return
+            cursor, left = found[-1].id, None if left is None else left - size
+
+    def last(self) -> int:
+        """The number of the newest event; 0 when there is none."""
+        return self._gateway._run(flows.delivering.newest(self._core))
+
+    def handlers(self) -> Sequence[HandlerState]:
+        """Every handler that is registered here or known to the store: how far it is, what waits, what is dead."""
+        return self._gateway._run(flows.delivering.handlers(self._core))
+
+    def dead(self, *, handler: str | None = None, limit: int = 100) -> Sequence[Delivery]:
+        """What handlers failed at for good, newest event first, with the error of the last try."""
+        return self._gateway._run(flows.delivering.dead(self._core, handler=handler, limit=limit))
+
+    def replay(
+        self,
+        *,
+        handler: str | None = None,
+        events: Sequence[int] | None = None,
+        subject: str | None = None,
+        done: bool = False,
+    ) -> int:
+        """Have dead deliveries made again, all or those of a handler, of these events or of a subject; how many.
+
+        `done` replays those that succeeded too: of one handler, and only named events or a subject. A worker makes
+        them, also when later events of the same subject were delivered before. Raises NotFound for no such handler.
+        """
+        return self._gateway._run(
+            flows.delivering.replay(self._core, handler=handler, numbers=events, subject=subject, done_too=done)
         )

@@ -15,6 +15,8 @@ from gateway.contracts.settings import AccountSettings
 from gateway.engine.clock import Clock, Deadline, SystemClock
 from gateway.engine.rates import RateWindow
 from gateway.errors import ConfigurationError, GatewayError, InvalidRequest, UnsupportedOperation
+from gateway.events.calling import Calls
+from gateway.events.handlers import Handlers
 from gateway.models.base import Environment
 from gateway.models.orders import Settlement
 from gateway.observation import Record
@@ -45,6 +47,9 @@ class Core:
         self.clock = clock or SystemClock()
         self.accounts: dict[str, OpenAccount] = {}
         self.observers: list[Callable[[Record], None]] = []
+        self.wakers: list[Callable[[], None]] = []
+        self.handlers = Handlers(plugins)
+        self.calls = Calls()
         self._uniform = uniform
         self._windows: dict[tuple[str, str], RateWindow] = {}
         self._database: Database | None = None
@@ -116,6 +121,15 @@ class Core:
 
     def now(self) -> datetime:
         return self.clock.now()
+
+    def backoff(self, failures: int, first: float, longest: float) -> float:
+        """Full jitter: anything between nothing and the doubled pause, in seconds."""
+        return self._uniform() * min(longest, first * 2.0 ** min(failures - 1, 60))
+
+    def committed(self) -> None:
+        """Something was committed here: a worker in this process looks at once what has become due."""
+        for waker in tuple(self.wakers):
+            waker()
 
     def observe(self, record: Record) -> None:
         """Tell everyone; an observer that raises is logged and harms nothing."""

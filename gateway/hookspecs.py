@@ -51,7 +51,11 @@ def gateway_choose_account(request: Any, candidates: Sequence[str]) -> str | Non
 
 @hookspec
 def gateway_event(event: Any) -> None:
-    """Something happened to an order, a withdrawal, a refund or a trade. Must not block."""
+    """Something happened to an order, a withdrawal, a refund or a trade; `event` is a `gateway.models.Event`.
+
+    Delivered as to a handler of `gw.on("*")` with the name `plugin:NAME`, by a worker: at least once, in order for
+    each order, in a thread of its own (or awaited, if it is `async`), and again when it raises.
+    """
 
 
 @hookspec

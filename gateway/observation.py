@@ -1,4 +1,4 @@
-"""What observers are told: one record an operation, an HTTP exchange or a job of a worker, without secrets."""
+"""What observers are told: one record for whatever ended, such as an operation or a delivery, without secrets."""
 
 from __future__ import annotations
 
@@ -14,11 +14,16 @@ class Record:
     """One thing that ended. `seconds` is how long it took; `status` the HTTP status of an exchange that was answered.
 
     `outcome` is `done` or one of the outcomes of `gateway.errors`. `attempt` counts the sendings of one request from 1.
-    `date` is the Date header of the answer, as it stands there (RFC 9110, 6.6.1). A job has its kind as `operation`, what
-    it was about as `subject`, no account of its own, and ends as `done` or `failed`.
+    `date` is the Date header of the answer, as it stands there (RFC 9110, 6.6.1).
+
+    job: its kind as `operation`, what it was about as `subject`, no account of its own; `done` or `failed`.
+    callback: one that was received or processed, as `operation`; `done`, `rejected` or `failed`, and why as `error`.
+    poll: one look of the watcher, the read as `operation`, what was looked at as `subject` where it is one thing.
+    delivery: one call of an event handler, the event's type as `operation` and its subject; `done`, `failed` (tried
+    again later) or `dead` (not tried again); `attempt` counts the calls.
     """
 
-    kind: Literal["exchange", "operation", "job"]
+    kind: Literal["exchange", "operation", "job", "callback", "poll", "delivery"]
     account: str
     provider: str
     operation: str
@@ -32,3 +37,4 @@ class Record:
     error: str | None = None
     date: str | None = None
     subject: str | None = None
+    handler: str | None = None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gateway.flows import cards as cards
     from gateway.flows import customers as customers
+    from gateway.flows import delivering as delivering
     from gateway.flows import freezing as freezing
     from gateway.flows import orders as orders
     from gateway.flows import reads as reads

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from gateway.models.base import Environment, Fee, Instant, Number, Page
 from gateway.models.cards import Card, CardRequest, CardStatus, CardTransaction, CardTransactionStatus, OneTimeCode
+from gateway.models.choices import Choice, Verdict
 from gateway.models.customers import Customer, CustomerRequest, ProviderCustomer
-from gateway.models.events import EVENT_TYPES, Event
+from gateway.models.events import EVENT_TYPES, Delivery, DeliveryState, Event, HandlerState
 from gateway.models.keys import ApiKey, IssuedKey, Permission
 from gateway.models.markets import BookLevel, Market, OrderBook, PublicTrade, Side, Ticker
 from gateway.models.orders import (
@@ -51,10 +52,13 @@ __all__ = [
     "CurrencyKind",
     "Customer",
     "CustomerRequest",
+    "Delivery",
+    "DeliveryState",
     "Destination",
     "Environment",
     "Event",
     "Fee",
+    "HandlerState",
     "Instant",
     "IssuedKey",
     "LightningInvoice",

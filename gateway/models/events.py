@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+from enum import StrEnum
 from typing import Any
 
 from pydantic import Field
 
+from gateway.errors import InvalidRequest
 from gateway.models.base import Environment, Instant, Result
 
-__all__ = ["EVENT_TYPES", "Event"]
+__all__ = ["EVENT_TYPES", "Delivery", "DeliveryState", "Event", "HandlerState", "check_types"]
 
 EVENT_TYPES: dict[str, str] = {
     "order.created": "an order was made at a provider; the payer can pay",
@@ -42,6 +46,24 @@ EVENT_TYPES: dict[str, str] = {
 }
 """Every type of event, and what it means."""
 
+_SUBJECTS = tuple(dict.fromkeys(kind.partition(".")[0] for kind in EVENT_TYPES))
+
+
+def check_types(types: Iterable[str]) -> tuple[str, ...]:
+    """The types as they were given: those of `EVENT_TYPES`, `order.*` for all of one kind, `*` for all. Raises
+    InvalidRequest.
+    """
+    given = (types,) if isinstance(types, str) else tuple(types)
+    known = ("*", *(f"{subject}.*" for subject in _SUBJECTS), *EVENT_TYPES)
+    for kind in given:
+        if kind not in known:
+            near = difflib.get_close_matches(str(kind), known, n=1)
+            raise InvalidRequest(
+                f"there is no event {str(kind)[:64]!r}",
+                hint=f"did you mean {near[0]}?" if near else f"there are {', '.join(EVENT_TYPES)}, order.* and *",
+            )
+    return given
+
 
 class Event(Result):
     """One event. `id` grows in the order in which events became visible; equal deliveries of one event share it.
@@ -59,3 +81,43 @@ class Event(Result):
     environment: Environment | None = None
     at: Instant
     data: dict[str, Any] = Field(default_factory=dict)
+
+
+class DeliveryState(StrEnum):
+    """DEAD was tried as often as its handler allows; `events.replay` has it tried again."""
+
+    WAITING = "waiting"
+    DONE = "done"
+    DEAD = "dead"
+
+
+class Delivery(Result):
+    """One event for one handler. `tries` counts how often the handler was called with it, since the last replay.
+
+    `error` is why the last try failed: the type of the exception and its message, without secrets.
+    """
+
+    handler: str
+    event: Event
+    state: DeliveryState
+    tries: int
+    next_at: Instant
+    error: str | None = None
+    updated_at: Instant
+
+
+class HandlerState(Result):
+    """How far a handler has come. `registered`: this process has it; a worker that has not cannot run it.
+
+    `cursor` is the last event that was looked at for it, `behind` how many have come since; `waiting` and `dead` are
+    its deliveries. `types` is empty where it is not registered. `paused` says why this process does not call it now.
+    """
+
+    name: str
+    registered: bool
+    types: tuple[str, ...] = ()
+    cursor: int
+    behind: int
+    waiting: int
+    dead: int
+    paused: str | None = None

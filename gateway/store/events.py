@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, text
+from sqlalchemy import ColumnElement, func, insert, or_, select, text, true
 
 from gateway.errors import InvalidRequest
 from gateway.models.base import Environment
-from gateway.models.events import EVENT_TYPES
-from gateway.store.snapshots import without_floats
+from gateway.models.events import EVENT_TYPES, Event
+from gateway.store.snapshots import restore, without_floats
 from gateway.store.tables import events
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, RowMapping
 
-__all__ = ["append"]
+__all__ = ["append", "event_of", "last_id", "since", "wanted"]
 
 # Any number that nothing else locks by; it is held until the commit.
 _TURN = 0x6761_7465_7761_7931
@@ -56,3 +56,37 @@ def append(
         .returning(events.c.id)
     )
     return int(row.scalar_one())
+
+
+def since(
+    connection: Connection, cursor: int, limit: int, types: Iterable[str] | None = None, subject: str | None = None
+) -> list[Event]:
+    """The events after number `cursor`, oldest first, at most `limit`. `types` as `check_types` allows them, None for
+    all; `subject` such as `order cart-1001`.
+    """
+    query = select(events).where(events.c.id > cursor, wanted(types))
+    if subject is not None:
+        query = query.where(events.c.subject == subject)
+    return [event_of(row._mapping) for row in connection.execute(query.order_by(events.c.id).limit(limit))]
+
+
+def last_id(connection: Connection) -> int:
+    """The number of the newest event; 0 when there is none."""
+    return connection.execute(select(func.max(events.c.id))).scalar() or 0
+
+
+def wanted(types: Iterable[str] | None) -> ColumnElement[bool]:
+    """The condition that an event is of one of these types. In SQL, so that a `*` also finds types that only a newer
+    version knows.
+    """
+    if types is None or "*" in (types := tuple(types)):
+        return true()
+    whole = [kind for kind in types if not kind.endswith(".*")]
+    return or_(
+        events.c.type.in_(whole),
+        *(events.c.type.startswith(kind.removesuffix("*"), autoescape=True) for kind in types if kind.endswith(".*")),
+    )
+
+
+def event_of(row: RowMapping) -> Event:
+    return restore(Event, dict(row), f"the event {row['id']}")

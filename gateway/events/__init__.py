@@ -1,0 +1,1 @@
+"""Events: the handlers that a program registers, and how they are called."""
