@@ -32,6 +32,7 @@ WORDS = (
     ),
     (r"Use it inside `with`; it is safe for many threads\.", "Use it inside `async with`, in one event loop."),
     (r"  # noqa: UP028 - an async generator has no `yield from`", ""),
+    (r"\brun_blocking\b", "run_awaited"),
     (r"__enter__", "__aenter__"),
     (r"__exit__", "__aexit__"),
 )
@@ -43,7 +44,7 @@ def generated(source: str) -> str:
     for pattern, replacement in WORDS:
         body = re.sub(pattern, replacement, body, flags=re.MULTILINE)
     body = re.sub(
-        r"(?<!def )(self\.(?:_gateway\.)?_run\(|self\._driver\.run\(|self\._driver\.close\(|self\.close\()",
+        r"(?<!def )(self\.(?:_gateway\.)?_run\(|self\._driver\.run\(|self\._driver\.close\(|self\.close\(|run_awaited\()",
         r"await \1",
         body,
     )

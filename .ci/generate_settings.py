@@ -7,6 +7,7 @@ import inspect
 import sys
 import typing
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import UnionType
@@ -18,7 +19,7 @@ from pydantic.fields import FieldInfo
 
 from gateway.assets import Asset
 from gateway.config import GatewaySettings, Route
-from gateway.contracts.settings import AccountSettings, AssetCode, BaseUrl, Limits, Setting
+from gateway.contracts.settings import AccountSettings, AssetCode, BaseUrl, Duration, Limits, Setting
 from gateway.money import Money
 from gateway.plugins import load_plugins
 from gateway.secrets import Secret
@@ -38,6 +39,7 @@ two underscores for every step down: `GATEWAY_ACCOUNTS__SHOP__LIMITS__FROZEN=tru
 
 - An unknown name is refused, and so is a value that is not of its type. The message has the path and no value.
 - A secret may be written `env:NAME` (an environment variable), `file:PATH` (a file's content) or as it is.
+- A time is a text of a whole number and its unit, `"60s"`, `"15m"`, `"12h"` or `"1d"`.
 - An amount is a text of a number and the code of a known asset, `"0.05 BTC"`; never a bare number.
 - An asset's code is `SYMBOL@network` for a coin on one network (`USDT@tron`), an ISO 4217 code (`USD`), or a bare
   symbol (`USDT`) for a coin whose network is not specified.
@@ -51,11 +53,14 @@ TYPES: list[tuple[Any, str]] = [
     (Money, "amount"),
     (Secret, "text"),
     (Decimal, "percentage as text"),
+    (Duration, "time as text"),
     (IPvAnyNetwork, "network, such as `10.0.0.0/8`"),
     (bool, "true or false"),
     (int, "whole number"),
     (str, "text"),
 ]
+
+UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 def is_secret(hint: Any) -> bool:
@@ -109,7 +114,15 @@ def default_words(field: FieldInfo) -> str:
         return "empty"
     if isinstance(value, Decimal):
         return f'`"{value * 100}%"`'
+    if isinstance(value, timedelta):
+        return f'`"{time_words(value)}"`'
     return f"`{str(value).lower()}`" if isinstance(value, (bool, int)) else f'`"{value}"`'
+
+
+def time_words(value: timedelta) -> str:
+    seconds = int(value.total_seconds())
+    unit, size = next((unit, size) for unit, size in UNITS if seconds % size == 0)
+    return f"{seconds // size}{unit}"
 
 
 def tables(hint: Any) -> Iterator[type[Setting]]:
@@ -151,6 +164,10 @@ def generated() -> str:
     lines = [HEAD.rstrip("\n")]
     lines += section(GatewaySettings, "## The whole")
     lines += section(Route, "## `[[routes]]`")
+    for name, hint in typing.get_type_hints(GatewaySettings, include_extras=True).items():
+        if name in GatewaySettings.model_fields and name != "routes":
+            for table in tables(hint):
+                lines += section(table, f"## `[{name}]`")
     lines += section(AccountSettings, "## `[accounts.NAME]`")
     lines += ["", "`NAME` is yours: 1 to 64 letters (A-Z, a-z), digits, `-` and `_`."]
     lines += section(Limits, "## `[accounts.NAME.limits]`")

@@ -71,6 +71,7 @@ class Gateway:
         routes: Sequence[Mapping[str, Any]] | None = None,
         store: str | None = None,
         public_base_url: str | None = None,
+        worker: Mapping[str, Any] | None = None,
         callback_key: str | Sequence[str] | None = None,
         callback_body_limit: int | None = None,
         callback_timeout: int | None = None,
@@ -95,6 +96,7 @@ class Gateway:
                 store=store,
                 public_base_url=public_base_url,
                 callback_key=callback_key,
+                worker=worker,
                 callback_body_limit=callback_body_limit,
                 callback_timeout=callback_timeout,
                 trusted_proxies=trusted_proxies,
@@ -125,7 +127,7 @@ class Gateway:
     def _driver(self) -> SyncDriver:
         from gateway.engine.drivers import SyncDriver
 
-        return SyncDriver(self._core.connection, self._core.database, self._sleep)
+        return SyncDriver(self._core.connection, self._core.database, self._sleep, committed=self._core.committed)
 
     def _run(self, flow: Flow[T]) -> T:
         return self._driver.run(flow)
@@ -211,6 +213,28 @@ class Gateway:
 
     def close(self) -> None:
         """Close connections and the store. A closed gateway refuses every call."""
+    def run(
+        self,
+        *,
+        until_idle: bool = False,
+        concurrency: int | None = None,
+        stop: StopEvent | None = None,
+    ) -> None:
+        """Be a worker: process callbacks, poll, deliver events, reconcile. Returns when it is told to stop.
+
+        Told by `stop`, and in a program's main thread by SIGTERM and SIGINT (where the gateway is synchronous; an
+        `AsyncGateway` leaves signals alone and stops when its task is cancelled). What is under way may end within
+        `worker.grace`. With `until_idle` it does what is due now and returns. `concurrency` is how many jobs
+        are done at once, instead of `worker.concurrency`. The store's URL and `worker.backend` say how it works
+        together with other workers: one at a time on SQLite, any number on PostgreSQL.
+
+        Raises ConfigurationError, StoreError when the store cannot be used and trying again is of no use, and with
+        `until_idle` Conflict while another worker is at it.
+        """
+        from gateway.worker.running import run_blocking
+
+        run_blocking(self, until_idle=until_idle, concurrency=concurrency, stop=stop)
+
         if not self._closed:
             self._closed = True
             self._driver.close()

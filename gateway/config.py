@@ -11,25 +11,30 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from gateway.capabilities import OPERATIONS
-from gateway.contracts.settings import AccountSettings, AssetCode, BaseUrl, Bound, Setting
+from gateway.contracts.settings import AccountSettings, AssetCode, BaseUrl, Bound, Duration, Setting
 from gateway.errors import ConfigurationError, InvalidRequest
 from gateway.models.base import KnownAsset
 from gateway.models.orders import Settlement
+from gateway.money import Money
 from gateway.plugins import Plugins
 from gateway.secrets import Secret
 
 __all__ = [
     "DEFAULT_STORE",
+    "Failover",
     "GatewaySettings",
     "Route",
+    "WatchSettings",
+    "WorkerSettings",
     "account_settings",
     "check_settings",
     "load_settings",
@@ -66,6 +71,15 @@ def _write(value: str) -> str:
 CallbackKeys = Annotated[tuple[Annotated[Secret, AfterValidator(_long_enough)], ...], BeforeValidator(_several)]
 
 
+def _at_least_ten_seconds(value: timedelta) -> timedelta:
+    if value < timedelta(seconds=10):
+        raise ValueError("must be at least 10 s")
+    return value
+
+
+Pause = Annotated[Duration, AfterValidator(_at_least_ten_seconds)]
+
+
 class Route(Setting):
     """Which accounts serve an operation, in this order, and for which requests. All stated conditions must hold."""
 
@@ -92,6 +106,79 @@ class Route(Setting):
             if self.min > self.max:
                 raise ValueError("min is above max: no amount can fit")
         return self
+
+    def excludes(self, amount: Money) -> str | None:
+        """Why this amount is not for this route; None when it is."""
+        if self.currency is not None and amount.asset.code not in self.currency:
+            return f"only for {', '.join(self.currency)}"
+        if self.min is not None and (self.min.asset != amount.asset or amount < self.min):
+            return f"only from {self.min} on"
+        if self.max is not None and (self.max.asset != amount.asset or amount > self.max):
+            return f"only up to {self.max}"
+        return None
+
+
+def _at_least_three_seconds(value: timedelta) -> timedelta:
+    if value < timedelta(seconds=3):
+        raise ValueError("must be at least 3 s")
+    return value
+
+
+class WorkerSettings(Setting):
+    """The worker: `gateway worker`, or `run()` in a program."""
+
+    backend: Literal["auto", "embedded", "procrastinate"] = Field(
+        default="auto",
+        description="how workers share the work: `embedded`, one at a time on a store; `procrastinate`, any number on "
+        "PostgreSQL; `auto`, what the store and what is installed allow",
+    )
+    concurrency: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=10, description="how many jobs one worker does at once"
+    )
+    grace: Duration = Field(
+        default=timedelta(seconds=30),
+        description="how long what is under way may take to end when the worker is told to stop",
+    )
+    stalled_after: Annotated[Duration, AfterValidator(_at_least_three_seconds)] = Field(
+        default=timedelta(seconds=30),
+        description="after how long without a sign of life of a worker another one does what it was at; of "
+        "`procrastinate` alone",
+    )
+
+
+class Failover(Setting):
+    """When an account that keeps failing at making orders is passed over in favour of the others of its routes.
+
+    A failure is a provider that cannot be reached, answers with a server error, or leaves open whether it made the
+    order. After the time one order tries the account again. One that is the last left is used all the same.
+    """
+
+    failures: Annotated[int, Field(ge=1, le=1000)] = Field(default=3, description="how many failures in a row count")
+    cool_down: Duration = Field(default=timedelta(seconds=60), description="how long it is passed over")
+
+
+class WatchSettings(Setting):
+    """How often the worker reads again what can still change: orders, payouts, refunds and trades.
+
+    The pause between two reads of one thing. It grows with the thing's age, and every change begins anew.
+    """
+
+    soon: Pause = Field(default=timedelta(seconds=10), description="in the first two minutes")
+    early: Pause = Field(default=timedelta(seconds=30), description="until it is ten minutes old")
+    waiting: Pause = Field(
+        default=timedelta(minutes=2),
+        description="until the order expires, or for an hour where the provider does not say when",
+    )
+    late: Pause = Field(default=timedelta(minutes=15), description="in the two hours after that")
+    rarely: Pause = Field(default=timedelta(hours=1), description="later on; after a day less and less often")
+    monitoring: Duration = Field(
+        default=timedelta(days=1),
+        description="how long an order is still read after it has ended: money can come late, or go back",
+    )
+    callback: Pause = Field(
+        default=timedelta(minutes=2),
+        description="how long a change is left to the callback, where the provider sends one",
+    )
 
 
 class GatewaySettings(Setting):
@@ -122,6 +209,11 @@ class GatewaySettings(Setting):
     # Not shown: the tables are as they were written, and a secret may stand there itself.
     accounts: dict[str, dict[str, Any]] = Field(default_factory=dict, repr=False, description="one table an account")
     routes: tuple[Route, ...] = Field(default=(), description="which accounts serve which operation")
+    failover: Failover = Field(
+        default_factory=Failover, description="when an account that keeps failing is passed over"
+    )
+    worker: WorkerSettings = Field(default_factory=WorkerSettings, description="the worker")
+    watch: WatchSettings = Field(default_factory=WatchSettings, description="how often what can change is read again")
 
 
 class _Environment(BaseSettings):
@@ -137,6 +229,9 @@ class _Environment(BaseSettings):
     trusted_proxies: list[Any] | None = None
     accounts: dict[str, dict[str, Any]] | None = None
     routes: list[Any] | None = None
+    failover: dict[str, Any] | None = None
+    worker: dict[str, Any] | None = None
+    watch: dict[str, Any] | None = None
 
     @classmethod
     def settings_customise_sources(

@@ -35,6 +35,7 @@ from gateway.cli import (
     trades,
     transactions,
     wallets,
+    worker,
     withdrawals,
 )
 from gateway.cli.output import Output, complain, report
@@ -53,7 +54,7 @@ _GROUPS = (
     *(orders, refunds, customers, cards),
     *(wallets, withdrawals, transactions, currencies),
     *(markets, trades),
-    *(journal, freeze, store),
+    *(worker, journal, freeze, store),
 )
 
 

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import re
 import ssl
+from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
@@ -20,7 +22,7 @@ from gateway.models.base import Environment
 from gateway.money import Money, exact
 from gateway.secrets import Secret
 
-__all__ = ["AccountSettings", "AssetCode", "BaseUrl", "Bound", "Limits", "Setting"]
+__all__ = ["AccountSettings", "AssetCode", "BaseUrl", "Bound", "Duration", "Limits", "Setting"]
 
 
 class Setting(BaseModel):
@@ -108,6 +110,18 @@ def _written(value: object) -> object:
     return value
 
 
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _duration(value: object) -> object:
+    written = re.fullmatch(r"([1-9][0-9]{0,6})([smhd])", value) if isinstance(value, str) else None
+    if isinstance(value, timedelta):
+        return value
+    if written is None:
+        raise ValueError("expected a time as text, such as '60s', '15m', '12h' or '1d'")
+    return timedelta(seconds=int(written[1]) * _SECONDS[written[2]])
+
+
 def _unknown(code: str, known: list[str]) -> ValueError:
     # What was written is not repeated: it may be a secret in the wrong place.
     near = difflib.get_close_matches(code, known, n=3)
@@ -153,6 +167,8 @@ AssetCode = Annotated[str, AfterValidator(_known_code)]
 """The code of a known asset, as text."""
 Bound = Annotated[Money, BeforeValidator(_written), AfterValidator(_bound)]
 """An amount of a known asset, zero or more."""
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+"""A length of time above zero, written as a whole number of seconds, minutes, hours or days."""
 Limit = Annotated[Money, BeforeValidator(_written), AfterValidator(_limit)]
 Amounts = Annotated[tuple[Limit, ...], BeforeValidator(_several), AfterValidator(_one_a_symbol)]
 

@@ -25,16 +25,20 @@ class _Rest:
 
 
 class Rests:
-    """In memory: a worker that is started again tries everything at once. Times are of the monotonic clock."""
+    """In memory: a worker that is started again tries everything at once. Times are of the monotonic clock.
 
-    def __init__(self, monotonic: Callable[[], float], uniform: Callable[[], float]) -> None:
+    `for_good` lets nothing be tried twice, for a run that is to come to an end.
+    """
+
+    def __init__(self, monotonic: Callable[[], float], uniform: Callable[[], float], *, for_good: bool = False) -> None:
         self._monotonic = monotonic
+        self._for_good = for_good
         self._uniform = uniform
         self._kinds: dict[str, dict[str, _Rest]] = defaultdict(dict)
 
     def rests(self, kind: str, key: str) -> bool:
         rest = self._kinds[kind].get(key)
-        return rest is not None and rest.until > self._monotonic()
+        return rest is not None and (self._for_good or rest.until > self._monotonic())
 
     def put(self, kind: str, key: str) -> float:
         """It failed, or found nothing to do: the seconds that it rests."""
@@ -56,6 +60,8 @@ class Rests:
 
     def _tidy(self, rests: dict[str, _Rest]) -> None:
         """What is not due any more is never cleared, so it is forgotten after a time."""
+        if self._for_good:
+            return
         before = self._monotonic() - 2 * LONGEST
         for key in [key for key, rest in rests.items() if rest.until < before]:
             del rests[key]

@@ -157,7 +157,7 @@ class Runner:
         self._until_idle = until_idle
         self._pace = pace or Pace()
         self._looks = Looks(core, kinds)
-        self._rests = Rests(core.clock.monotonic, random.random)
+        self._rests = Rests(core.clock.monotonic, random.random, for_good=until_idle)
         self._found: deque[tuple[Kind, Due]] = deque()
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._locks: set[str] = set()
@@ -283,6 +283,8 @@ class Runner:
                 await self._stop.wait(self._wake, wait)
         if told and token is not None:
             log.info("the other worker has ended: taking over")
+        if database is not None and token is not None and not self._until_idle:
+            log.info("at work on %s, %d jobs at once", database.name, self._places)
         try:
             yield token is not None
         finally:

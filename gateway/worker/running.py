@@ -52,10 +52,15 @@ def run_blocking(
 
 
 async def run_awaited(
-    gateway: AsyncGateway, *, until_idle: bool = False, concurrency: int | None = None, stop: StopEvent | None = None
+    gateway: AsyncGateway,
+    *,
+    until_idle: bool = False,
+    concurrency: int | None = None,
+    stop: StopEvent | None = None,
+    signals: bool = False,
 ) -> None:
     """`AsyncGateway.run`: in the caller's event loop; a cancellation stops it."""
-    with stopping(stop, signals=False) as asked:
+    with stopping(stop, signals=signals) as asked:
         await work(gateway._core, gateway._driver, asked, until_idle=until_idle, concurrency=concurrency)
 
 
@@ -78,9 +83,13 @@ async def work(
     if chosen_backend(core) == "procrastinate":
         from gateway.worker.procrastinate import Distributed
 
-        await Distributed(context, kinds, stop, concurrency=places, grace=settings.grace.total_seconds(), until_idle=until_idle).run()
+        await Distributed(
+            context, kinds, stop, concurrency=places, grace=settings.grace.total_seconds(), until_idle=until_idle
+        ).run()
     else:
-        await Runner(context, kinds, stop, concurrency=places, grace=settings.grace.total_seconds(), until_idle=until_idle).run()
+        await Runner(
+            context, kinds, stop, concurrency=places, grace=settings.grace.total_seconds(), until_idle=until_idle
+        ).run()
 
 
 def chosen_backend(core: Core) -> str:

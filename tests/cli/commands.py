@@ -80,6 +80,7 @@ LINES: dict[str, Line | tuple[Line, ...]] = {
     "trades cancel": Line("{trade} --yes"),
     "trades open": Line("--account emirex"),
     "trades history": Line("--account emirex"),
+    "worker": Line("--until-idle"),
     "journal list": Line("--account aurpay"),
     "journal show": Line("{order}"),
     "journal settle": Line("{lost_payout} --as failed --reason 'not on the dashboard' --yes"),

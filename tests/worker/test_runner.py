@@ -376,6 +376,7 @@ class TestTheStore:
         assert told == [
             "another worker is at work on this store: standing by until it ends",
             "the other worker has ended: taking over",
+            f"at work on {database.name}, 4 jobs at once",
         ]
 
     def test_a_store_that_fails_for_a_while_is_survived(

@@ -1,7 +1,8 @@
 """Toy jobs: what is due stands in a table of the test's, and what was done in another, in order.
 
 A job does what its key begins with: `ok` ends, `fail` raises, `idle` finds nothing to do and stays due, `gate` waits
-until the gate is open, `hang` for ever, `sleep` half a second, `stubborn` cannot be cancelled for as long.
+until the gate is open, `hang` for ever, `first` for ever when it is begun for the first time, `sleep` half a second,
+`stubborn` cannot be cancelled for as long.
 """
 
 from __future__ import annotations
@@ -92,8 +93,8 @@ def toy_kinds(toys: Toys | None = None) -> Kinds:
         shared.now += 1
         shared.most = max(shared.most, shared.now)
         try:
-            await context.run(transact(lambda connection: _note(connection, name, "begin")))
-            if await _behave(shared, name.partition("-")[0]) is False:
+            begun = await context.run(transact(lambda connection: _note(connection, name, "begin")))
+            if await _behave(shared, name.partition("-")[0], begun) is False:
                 return False
             await context.run(transact(lambda connection: _note(connection, name, "end")))
         except asyncio.CancelledError:
@@ -106,7 +107,7 @@ def toy_kinds(toys: Toys | None = None) -> Kinds:
     return {"toy": Kind("toy", due, run)}
 
 
-async def _behave(toys: Toys, what: str) -> Any:
+async def _behave(toys: Toys, what: str, begun: int) -> Any:
     if what == "fail":
         raise InvalidRequest("it is a toy that fails")
     if what == "crash":
@@ -115,7 +116,7 @@ async def _behave(toys: Toys, what: str) -> Any:
         return False
     if what == "gate":
         await toys.gate.wait()
-    elif what == "hang":
+    elif what == "hang" or (what == "first" and begun == 1):
         await asyncio.Event().wait()
     elif what == "sleep":
         await asyncio.sleep(0.5)
@@ -129,7 +130,8 @@ async def _behave(toys: Toys, what: str) -> Any:
     return True
 
 
-def _note(connection: Connection, name: str, what: str) -> None:
+def _note(connection: Connection, name: str, what: str) -> int:
+    """How often this has happened to it."""
     lock = connection.execute(text("SELECT lock FROM toys WHERE name = :name"), {"name": name}).scalar_one()
     connection.execute(
         text("INSERT INTO toy_log (name, lock, what, who) VALUES (:name, :lock, :what, :who)"),
@@ -137,3 +139,5 @@ def _note(connection: Connection, name: str, what: str) -> None:
     )
     if what == "end":
         connection.execute(text("UPDATE toys SET done = 1 WHERE name = :name"), {"name": name})
+    counted = text("SELECT count(*) FROM toy_log WHERE name = :name AND what = :what")
+    return int(connection.execute(counted, {"name": name, "what": what}).scalar_one())
