@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 __all__ = ["main"]
 
 _EXTRA = {"rich", "segno", "typer"}
+_COMPLETE = "_GATEWAY_COMPLETE"
+"""Set by the script of a shell that asks how a line could go on."""
 
 
 def main() -> int:
     """Run the command line. Its exit status is raised or returned: 0 success, 1 an error, 2 misuse, 130 Ctrl-C."""
+    if _COMPLETE in os.environ:
+        return _complete()
     try:
         from gateway.cli.app import run
 
@@ -26,3 +31,16 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:  # before any command had begun
         return 130
+
+
+def _complete() -> int:
+    """Tell a shell how the line could go on, or nothing at all: a message would stand in the middle of the line."""
+    sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  until the process ends
+    try:
+        from gateway.cli.app import run
+        from gateway.cli.shells import take_line
+
+        take_line()
+        run()
+    except Exception:
+        return 1

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from gateway.capabilities import Capabilities, Capability
+from gateway.cli.completion import provider_names
 from gateway.cli.output import Column
 from gateway.cli.session import AccountName, AsJson, ConfigFile, example, misuse, session
 from gateway.plugins import load_plugins
@@ -25,7 +26,10 @@ def add(app: typer.Typer) -> None:
 
 def capabilities(
     context: typer.Context,
-    provider: Annotated[str | None, typer.Option("--provider", metavar="NAME", help="Only this provider.")] = None,
+    provider: Annotated[
+        str | None,
+        typer.Option("--provider", metavar="NAME", help="Only this provider.", autocompletion=provider_names),
+    ] = None,
     account: AccountName = None,
     config: ConfigFile = None,
     as_json: AsJson = False,

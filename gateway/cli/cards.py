@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gateway.cli.completion import amounts
 from gateway.cli.orders import fees
 from gateway.cli.output import Column, data_of
 from gateway.cli.session import (
@@ -47,7 +48,13 @@ def create(
     customer: CustomerName,
     name: Annotated[str, typer.Option("--name", help="What the card is called.")],
     initial_balance: Annotated[
-        str, typer.Option("--initial-balance", metavar="MONEY", help="Moved from the customer's wallet to the card.")
+        str,
+        typer.Option(
+            "--initial-balance",
+            metavar="MONEY",
+            help="Moved from the customer's wallet to the card.",
+            autocompletion=amounts,
+        ),
     ],
     account: AccountName = None,
     yes: Yes = False,

@@ -6,13 +6,16 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli import completion
 from gateway.cli.output import Column, data_of
 from gateway.cli.session import AccountName, AsJson, ConfigFile, example, only_account, session
 from gateway.models.customers import Customer, CustomerRequest
 
 __all__ = ["add"]
 
-Number = Annotated[str, typer.Argument(metavar="NUMBER", help="Your own number of the customer.")]
+Number = Annotated[
+    str, typer.Argument(metavar="NUMBER", help="Your own number of the customer.", autocompletion=completion.customers)
+]
 
 app = typer.Typer(help="Customers: create, look up, link.", no_args_is_help=True)
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli.completion import account_names
 from gateway.cli.output import named
 from gateway.cli.session import AsJson, ConfigFile, Yes, example, misuse, session
 
@@ -21,7 +22,7 @@ def add(app: typer.Typer) -> None:
 
 def freeze(
     context: typer.Context,
-    account: Annotated[str, typer.Argument(help="The account.")],
+    account: Annotated[str, typer.Argument(help="The account.", autocompletion=account_names)],
     reason: Annotated[str | None, typer.Option("--reason", help="Why; kept and shown.")] = None,
     release: Annotated[bool, typer.Option("--release", help="Let payouts leave again; asks first.")] = False,
     yes: Yes = False,

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from gateway.cli import completion
 from gateway.cli.output import Column
 from gateway.cli.session import AccountName, AsJson, ConfigFile, Limit, Yes, example, session
 from gateway.errors import NotFound
@@ -14,7 +15,12 @@ from gateway.store.journal import JournalEntry, JournalState
 
 __all__ = ["add"]
 
-Reference = Annotated[str, typer.Argument(help="The reference of the write.")]
+Reference = Annotated[
+    str, typer.Argument(help="The reference of the write.", autocompletion=completion.journal_entries)
+]
+Unsettled = Annotated[
+    str, typer.Argument(help="The reference of the write.", autocompletion=completion.unsettled_entries)
+]
 
 app = typer.Typer(help="Every write to a provider; unknown outcomes wait here for a person.", no_args_is_help=True)
 
@@ -57,7 +63,7 @@ def show(context: typer.Context, reference: Reference, config: ConfigFile = None
 )
 def settle(
     context: typer.Context,
-    reference: Reference,
+    reference: Unsettled,
     outcome: Annotated[
         Literal["done", "failed"], typer.Option("--as", help="done: it was carried out; failed: nothing was done.")
     ],

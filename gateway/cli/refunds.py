@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from gateway.api import Gateway
+from gateway.cli import completion
 from gateway.cli.output import Column, data_of
 from gateway.cli.session import AsJson, ConfigFile, Yes, chosen, example, session
 from gateway.models.orders import Order, OrderStatus
@@ -26,9 +27,17 @@ def add(root: typer.Typer) -> None:
 def create(
     context: typer.Context,
     reference: Annotated[str, typer.Option("--reference", help="Your own number of it; it never refunds twice.")],
-    order: Annotated[str, typer.Option("--order", metavar="REFERENCE", help="The paid order.")],
+    order: Annotated[
+        str, typer.Option("--order", metavar="REFERENCE", help="The paid order.", autocompletion=completion.paid_orders)
+    ],
     amount: Annotated[
-        str | None, typer.Option("--amount", metavar="MONEY", help="A part, where the provider can; else the whole.")
+        str | None,
+        typer.Option(
+            "--amount",
+            metavar="MONEY",
+            help="A part, where the provider can; else the whole.",
+            autocompletion=completion.amounts,
+        ),
     ] = None,
     attempt: Annotated[
         int | None,
@@ -55,7 +64,9 @@ def create(
 @app.command("get", epilog=example("gateway refunds get refund-1001"))
 def get(
     context: typer.Context,
-    reference: Annotated[str, typer.Argument(help="The merchant's own number of the refund.")],
+    reference: Annotated[
+        str, typer.Argument(help="The merchant's own number of the refund.", autocompletion=completion.refunds)
+    ],
     refresh: Annotated[bool, typer.Option(help="Read it at its provider first.")] = True,
     config: ConfigFile = None,
     as_json: AsJson = False,

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli.completion import provider_names
 from gateway.cli.session import AsJson, ConfigFile, example, session
 from gateway.errors import ConfigurationError
 
@@ -24,7 +25,8 @@ def sandbox(
     host: Annotated[str, typer.Option("--host", help="Where to listen; loopback only.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 0,
     provider: Annotated[
-        list[str] | None, typer.Option("--provider", metavar="NAME", help="Only this one; repeatable.")
+        list[str] | None,
+        typer.Option("--provider", metavar="NAME", help="Only this one; repeatable.", autocompletion=provider_names),
     ] = None,
     config: ConfigFile = None,
     as_json: AsJson = False,

@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from gateway.api import Gateway
+from gateway.cli import completion
 from gateway.cli.output import Output, complain, shown
 from gateway.config import GatewaySettings, load_settings
 from gateway.errors import ConfigurationError, GatewayError, InvalidRequest
@@ -42,9 +43,25 @@ ConfigFile = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
-AccountName = Annotated[str | None, typer.Option("--account", metavar="NAME", help="An account of the configuration.")]
+AccountName = Annotated[
+    str | None,
+    typer.Option(
+        "--account",
+        metavar="NAME",
+        help="An account of the configuration.",
+        autocompletion=completion.account_names,
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
-CustomerName = Annotated[str, typer.Option("--customer", metavar="NUMBER", help="Your own number of the customer.")]
+CustomerName = Annotated[
+    str,
+    typer.Option(
+        "--customer",
+        metavar="NUMBER",
+        help="Your own number of the customer.",
+        autocompletion=completion.customers,
+    ),
+]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="At most this many.")]
 
 

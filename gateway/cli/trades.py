@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli import completion
 from gateway.cli.output import Column, data_of, shown
 from gateway.cli.session import (
     AccountName,
@@ -24,7 +25,9 @@ from gateway.models.trades import Side, Trade, TradeKind, TradeRequest
 
 __all__ = ["add"]
 
-Reference = Annotated[str, typer.Argument(help="The merchant's own number of the trade.")]
+Reference = Annotated[
+    str, typer.Argument(help="The merchant's own number of the trade.", autocompletion=completion.trades)
+]
 
 app = typer.Typer(help="Exchange orders: place, look up, cancel, list.", no_args_is_help=True)
 
@@ -75,7 +78,9 @@ def create(
 )
 def get(
     context: typer.Context,
-    reference: Annotated[str | None, typer.Argument(help="The merchant's own number of the trade.")] = None,
+    reference: Annotated[
+        str | None, typer.Argument(help="The merchant's own number of the trade.", autocompletion=completion.trades)
+    ] = None,
     provider_id: Annotated[
         str | None, typer.Option("--provider-id", metavar="ID", help="Instead: the provider's own number of it.")
     ] = None,

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli.completion import customers
 from gateway.cli.output import Column, data_of
 from gateway.cli.session import AccountName, AsJson, ConfigFile, example, only_account, session
 from gateway.models.wallets import Wallet, WalletKind
@@ -24,7 +25,9 @@ def list_(
     context: typer.Context,
     account: AccountName = None,
     kind: Annotated[WalletKind, typer.Option("--kind", help="Which of the provider's lists.")] = WalletKind.CUSTODIAL,
-    customer: Annotated[str | None, typer.Option("--customer", help="A customer's instead of the merchant's.")] = None,
+    customer: Annotated[
+        str | None, typer.Option("--customer", help="A customer's instead of the merchant's.", autocompletion=customers)
+    ] = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:

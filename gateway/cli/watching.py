@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from gateway.api import Gateway
+from gateway.cli import completion
 from gateway.cli.output import Column, complain, data_of, report, shown
 from gateway.cli.progress import waiting
 from gateway.cli.session import AsJson, ConfigFile, Session, example, session
@@ -31,7 +32,9 @@ def add(orders: typer.Typer) -> None:
 
 def watch(
     context: typer.Context,
-    reference: Annotated[str, typer.Argument(help="The merchant's own number of the order.")],
+    reference: Annotated[
+        str, typer.Argument(help="The merchant's own number of the order.", autocompletion=completion.orders)
+    ],
     timeout: Annotated[int, typer.Option("--timeout", min=1, metavar="SECONDS", help="Give up after this.")] = 900,
     every: Annotated[int, typer.Option("--every", min=1, metavar="SECONDS", help="The pause between reads.")] = 5,
     config: ConfigFile = None,

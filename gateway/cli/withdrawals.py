@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from gateway.cli import completion
 from gateway.cli.orders import fees
 from gateway.cli.output import Column, data_of
 from gateway.cli.session import AccountName, AsJson, ConfigFile, Limit, Yes, chosen, example, misuse, session
@@ -44,12 +45,20 @@ def add(root: typer.Typer) -> None:
 def create(
     context: typer.Context,
     reference: Annotated[str, typer.Option("--reference", help="Your own number of it; it never pays twice.")],
-    amount: Annotated[str, typer.Option("--amount", metavar="MONEY", help="Such as '0.001 BTC@lightning'.")],
+    amount: Annotated[
+        str,
+        typer.Option(
+            "--amount", metavar="MONEY", help="Such as '0.001 BTC@lightning'.", autocompletion=completion.amounts
+        ),
+    ],
     to_invoice: Annotated[str | None, typer.Option("--to-invoice", help="A Lightning invoice with an amount.")] = None,
     to_address: Annotated[str | None, typer.Option("--to-address", help="An address on the amount's network.")] = None,
     memo: Annotated[str | None, typer.Option("--memo", help="The memo or tag that the address needs.")] = None,
     to_card: Annotated[str | None, typer.Option("--to-card", help="A card, by the provider's number of it.")] = None,
-    customer: Annotated[str | None, typer.Option("--customer", help="The card's owner, by your own number.")] = None,
+    customer: Annotated[
+        str | None,
+        typer.Option("--customer", help="The card's owner, by your own number.", autocompletion=completion.customers),
+    ] = None,
     description: Annotated[str | None, typer.Option("--description", help="Passed on where it can be.")] = None,
     account: AccountName = None,
     yes: Yes = False,
@@ -93,7 +102,9 @@ def _one_destination(
 @app.command("get", epilog=example("gateway withdrawals get payout-77"))
 def get(
     context: typer.Context,
-    reference: Annotated[str, typer.Argument(help="The merchant's own number of the payout.")],
+    reference: Annotated[
+        str, typer.Argument(help="The merchant's own number of the payout.", autocompletion=completion.withdrawals)
+    ],
     refresh: Annotated[bool, typer.Option(help="Read it at its provider first, where that can be done.")] = True,
     config: ConfigFile = None,
     as_json: AsJson = False,
