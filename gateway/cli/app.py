@@ -7,13 +7,11 @@ Exit status: 0 success; 1 a gateway error, told in one line (with `--json` as th
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.completion import get_completion_inspect_parameters, install_callback, show_callback
 from typer.core import TyperGroup
 
 from gateway._version import __version__
@@ -31,12 +29,13 @@ from gateway.cli import (
     providers,
     refunds,
     sandbox,
+    shells,
     store,
     trades,
     transactions,
     wallets,
-    worker,
     withdrawals,
+    worker,
 )
 from gateway.cli.output import Output, complain, report
 from gateway.cli.plugins import add_plugin_commands
@@ -56,16 +55,6 @@ _GROUPS = (
     *(markets, trades),
     *(worker, journal, freeze, store),
 )
-
-
-class Shell(StrEnum):
-    """What completion can be had for. Always named: what shell a script was started from is a guess."""
-
-    BASH = "bash"
-    FISH = "fish"
-    POWERSHELL = "powershell"
-    PWSH = "pwsh"
-    ZSH = "zsh"
 
 
 class _Root(TyperGroup):
@@ -92,12 +81,12 @@ def _root(
     as_json: AsJson = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
     install_completion: Annotated[
-        Shell | None,
-        typer.Option("--install-completion", callback=install_callback, is_eager=True, help="Set up completion."),
+        shells.Shell | None,
+        typer.Option("--install-completion", callback=shells.install, is_eager=True, help="Set up completion."),
     ] = None,
     show_completion: Annotated[
-        Shell | None,
-        typer.Option("--show-completion", callback=show_callback, is_eager=True, help="Print the completion script."),
+        shells.Shell | None,
+        typer.Option("--show-completion", callback=shells.show, is_eager=True, help="Print the completion script."),
     ] = None,
 ) -> None:
     """Take crypto payments through any of several providers.
@@ -119,7 +108,7 @@ def _root(
 
 def build(plugins: Plugins) -> typer.Typer:
     """The application, with the commands of these plugins."""
-    get_completion_inspect_parameters()  # makes the shells known to Typer, whose own options would guess the shell
+    shells.make_known()
     app = typer.Typer(
         cls=_Root,
         add_completion=False,
