@@ -69,9 +69,10 @@ class Gateway:
         *,
         accounts: Mapping[str, Mapping[str, Any]] | None = None,
         routes: Sequence[Mapping[str, Any]] | None = None,
+        failover: Mapping[str, Any] | None = None,
         store: str | None = None,
-        public_base_url: str | None = None,
         worker: Mapping[str, Any] | None = None,
+        public_base_url: str | None = None,
         callback_key: str | Sequence[str] | None = None,
         callback_body_limit: int | None = None,
         callback_timeout: int | None = None,
@@ -93,10 +94,11 @@ class Gateway:
                 file,
                 accounts=accounts,
                 routes=routes,
+                failover=failover,
                 store=store,
+                worker=worker,
                 public_base_url=public_base_url,
                 callback_key=callback_key,
-                worker=worker,
                 callback_body_limit=callback_body_limit,
                 callback_timeout=callback_timeout,
                 trusted_proxies=trusted_proxies,
@@ -211,8 +213,6 @@ class Gateway:
         """The frozen accounts: who froze them, when and why."""
         return self._run(flows.freezing.frozen(self._core))
 
-    def close(self) -> None:
-        """Close connections and the store. A closed gateway refuses every call."""
     def run(
         self,
         *,
@@ -235,6 +235,8 @@ class Gateway:
 
         run_blocking(self, until_idle=until_idle, concurrency=concurrency, stop=stop)
 
+    def close(self) -> None:
+        """Close connections and the store. A closed gateway refuses every call."""
         if not self._closed:
             self._closed = True
             self._driver.close()
@@ -342,11 +344,15 @@ class Orders(_Namespace):
     """Payments."""
 
     def create(self, request: OrderRequest, *, account: str | None = None, deadline: float | None = None) -> Order:
-        """Ask for a payment at `account`, or at the first account that the routes allow.
+        """Ask for a payment at `account`, or at the first account that the routes allow and that makes the order.
 
-        May be repeated: the same reference with the same request gives the same order and never makes a second one;
-        with another request it raises IdempotencyConflict. After OutcomeUnknown nothing is sent again; `renew`
-        makes a further attempt.
+        Without `account`, an account where nothing was done, or where nobody knows whether it was, is followed by the
+        next one, each within its share of the deadline; what may have been made stays watched. `explain` tells what
+        was tried. When none makes the order, the last error is raised, or OutcomeUnknown if one may have made it.
+
+        May be repeated: the same reference with the same request gives the same order and never makes a second one
+        beside it; with another request it raises IdempotencyConflict. What is unknown is not sent again; `renew` makes
+        a further attempt where it stops.
         """
         return self._gateway._run(flows.orders.create(self._core, request, account=account, seconds=deadline))
 
@@ -372,6 +378,10 @@ class Orders(_Namespace):
         return self._gateway._pages(
             lambda cursor: flows.orders.page(self._core, account=account, status=wanted, cursor=cursor, size=PAGE)
         )
+
+    def explain(self, reference: str) -> Sequence[Choice]:
+        """Why the order went where it went: the accounts that were looked at, oldest first. Raises NotFound."""
+        return self._gateway._run(flows.orders.explain(self._core, reference))
 
     def link(self, reference: str, provider_id: str, *, deadline: float | None = None) -> Order:
         """Give an order the provider's number that its creation did not tell, as with a page where the payer chooses.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +27,25 @@ if TYPE_CHECKING:
     from gateway.engine.http import Connection
     from gateway.store.database import Database
 
-__all__ = ["Core"]
+__all__ = ["Candidate", "Candidates", "Core"]
 
 log = logging.getLogger("gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An account that may serve a call, and why it is asked."""
+
+    account: OpenAccount
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Who may serve a call, first choice first, and why the other accounts that the routes name may not."""
+
+    able: tuple[Candidate, ...]
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 class Core:
@@ -149,62 +166,89 @@ class Core:
         request: Any,
         *,
         account: str | None = None,
-        settles_to: Settlement | None = None,
-        fits: Callable[[Route], bool] = lambda route: True,
+        unfit: Callable[[Route], str | None] = lambda route: None,
     ) -> OpenAccount:
-        """The account for a write: the one that is named, else the first that the routes allow and that offers the
-        call.
+        """The account for a write that never moves: the first candidate. Raises what `candidates` raises."""
+        return self.candidates(operation, variant, request, account=account, unfit=unfit).able[0].account
 
-        What a chosen account does not offer raises UnsupportedOperation or UnverifiedOperation; nothing is sent.
+    def candidates(
+        self,
+        operation: str,
+        variant: str,
+        request: Any,
+        *,
+        account: str | None = None,
+        settles_to: Settlement | None = None,
+        unfit: Callable[[Route], str | None] = lambda route: None,
+    ) -> Candidates:
+        """The accounts for a write, first choice first: the one that is named, else those that the routes allow and
+        that offer the call, in the routes' order, one that a plugin prefers in front. At least one.
+
+        `unfit` says why a route's conditions exclude the request. Nothing is sent. Raises ConfigurationError when no
+        route fits, and UnsupportedOperation or UnverifiedOperation when no account that is allowed offers the call.
         """
         if account is not None:
             chosen = self.account(account)
             chosen.require(operation, variant)
-            return chosen
-        candidates = list(self._routed(operation, settles_to, fits))
-        if not candidates:
+            return Candidates((Candidate(chosen, "named in the call"),))
+        listed, refused = self._routed(operation, settles_to, unfit)
+        if not listed:
             raise ConfigurationError(
                 f"no route for {operation} fits this request",
                 hint="name an account in the call, or add a [[routes]] entry whose conditions fit",
             )
         refusals: list[GatewayError] = []
-        able: dict[str, OpenAccount] = {}
-        for name in candidates:
+        able: dict[str, Candidate] = {}
+        for name, reason in listed.items():
             try:
                 self.account(name).require(operation, variant)
-                able[name] = self.account(name)
+                able[name] = Candidate(self.account(name), reason)
             except GatewayError as error:
                 refusals.append(error)
+                refused[name] = f"{type(error).__name__}: {error.message}"
         if not able:
             if len(refusals) == 1:
                 raise refusals[0]
             raise UnsupportedOperation(
-                f"none of the accounts {', '.join(candidates)} can do this: "
+                f"none of the accounts {', '.join(listed)} can do this: "
                 + "; ".join(error.message for error in refusals),
                 operation=operation,
             )
         preferred = self.plugins.manager.hook.gateway_choose_account(request=request, candidates=tuple(able))
-        if preferred is not None and preferred not in able:
-            raise ConfigurationError(f"a plugin chose the account {preferred!r}, which is not among {', '.join(able)}")
-        return able[preferred] if preferred is not None else next(iter(able.values()))
+        if preferred is not None:
+            if preferred not in able:
+                raise ConfigurationError(
+                    f"a plugin chose the account {preferred!r}, which is not among {', '.join(able)}"
+                )
+            first = Candidate(able.pop(preferred).account, "chosen by a plugin")
+            return Candidates((first, *able.values()), refused)
+        return Candidates(tuple(able.values()), refused)
 
-    def _routed(self, operation: str, settles_to: Settlement | None, fits: Callable[[Route], bool]) -> Iterator[str]:
-        routes = [route for route in self.settings.routes if route.operation == operation]
+    def _routed(
+        self, operation: str, settles_to: Settlement | None, unfit: Callable[[Route], str | None]
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        """The accounts that the routes allow, and those that they name and do not allow; each with the reason."""
+        routes = [(number, route) for number, route in enumerate(self.settings.routes, 1)]
+        routes = [(number, route) for number, route in routes if route.operation == operation]
         if not routes and len(self.accounts) == 1:
-            yield from self.accounts  # one account needs no route
-            return
-        seen: set[str] = set()
-        for route in routes:
+            return dict.fromkeys(self.accounts, "the only account"), {}  # one account needs no route
+        allowed: dict[str, str] = {}
+        passed: dict[str, str] = {}
+        for number, route in routes:
+            why = unfit(route)
             if settles_to is not None and route.settles_to is not settles_to:
-                continue
-            if not fits(route):
-                continue
-            for name in route.accounts:
-                if operation == "orders.create" and self.account(name).settles_to is not route.settles_to:
-                    continue
-                if name not in seen:
-                    seen.add(name)
-                    yield name
+                why = f"for the {route.settles_to}'s money only"
+            for place, name in enumerate(route.accounts, 1):
+                settles = self.account(name).settles_to
+                if why is not None:
+                    passed.setdefault(name, f"route {number}: {why}")
+                elif operation == "orders.create" and settles is not route.settles_to:
+                    passed.setdefault(
+                        name, f"route {number}: for the {route.settles_to}'s money, and it settles to the {settles}"
+                    )
+                else:
+                    allowed.setdefault(name, f"account {place} of {len(route.accounts)} in route {number}")
+        return allowed, {name: why for name, why in passed.items() if name not in allowed}
 
     def same_environment(self, account: OpenAccount, environment: Environment, what: str) -> None:
         """Live and sandbox are never mixed. Raises InvalidRequest."""

@@ -7,17 +7,20 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import watching
+from gateway.cli import completion, watching
 from gateway.cli.output import Column, data_of
 from gateway.cli.qr import show_qr
 from gateway.cli.session import AccountName, AsJson, ConfigFile, Limit, Session, example, misuse, only_account, session
 from gateway.models.base import Fee
+from gateway.models.choices import Choice
 from gateway.models.orders import Order, OrderRequest, OrderStatus, ProviderOrder, Settlement
 from gateway.money import Money
 
 __all__ = ["add"]
 
-Reference = Annotated[str, typer.Argument(help="The merchant's own number of the order.")]
+Reference = Annotated[
+    str, typer.Argument(help="The merchant's own number of the order.", autocompletion=completion.orders)
+]
 Qr = Annotated[bool, typer.Option("--qr", help="Draw a QR code for the payer; on a terminal only.")]
 
 app = typer.Typer(help="Payments: create, look up, list, renew, watch.", no_args_is_help=True)
@@ -37,11 +40,22 @@ watching.add(app)
 def create(
     context: typer.Context,
     reference: Annotated[str, typer.Option("--reference", help="Your own number of it; makes it repeatable.")],
-    price: Annotated[str, typer.Option("--price", metavar="MONEY", help="What is owed, such as '25.00 USD'.")],
+    price: Annotated[
+        str,
+        typer.Option(
+            "--price", metavar="MONEY", help="What is owed, such as '25.00 USD'.", autocompletion=completion.amounts
+        ),
+    ],
     pay_with: Annotated[
-        str | None, typer.Option("--pay-with", metavar="ASSET", help="The coin; else the payer chooses.")
+        str | None,
+        typer.Option(
+            "--pay-with", metavar="ASSET", help="The coin; else the payer chooses.", autocompletion=completion.coins
+        ),
     ] = None,
-    customer: Annotated[str | None, typer.Option("--customer", help="Your own number of the customer.")] = None,
+    customer: Annotated[
+        str | None,
+        typer.Option("--customer", help="Your own number of the customer.", autocompletion=completion.customers),
+    ] = None,
     settles_to: Annotated[Settlement | None, typer.Option("--settles-to", help="Whose money it becomes.")] = None,
     description: Annotated[str | None, typer.Option("--description", help="Shown to the payer.")] = None,
     return_url: Annotated[str | None, typer.Option("--return-url", help="Where the payer goes afterwards.")] = None,
@@ -103,6 +117,20 @@ def list_(
     here.output.rows(orders, _LIST, data_of)
 
 
+@app.command("explain", epilog=example("gateway orders explain cart-1001"))
+def explain(
+    context: typer.Context,
+    reference: Reference,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show why an order went where it went: the accounts that were looked at, what was decided, and what came of it."""
+    here = session(context, config, as_json)
+    with here.gateway() as gateway:
+        choices = list(gateway.orders.explain(reference))
+    here.output.rows(choices, _CHOICES, data_of)
+
+
 @app.command("renew", epilog=example("gateway orders renew cart-1001 --account backup"))
 def renew(
     context: typer.Context,
@@ -151,7 +179,13 @@ def fetch(
         str | None, typer.Option("--provider-id", metavar="ID", help="The provider's own number; else its list.")
     ] = None,
     customer: Annotated[
-        str | None, typer.Option("--customer", metavar="NUMBER", help="Of the list, only this customer's.")
+        str | None,
+        typer.Option(
+            "--customer",
+            metavar="NUMBER",
+            help="Of the list, only this customer's.",
+            autocompletion=completion.customers,
+        ),
     ] = None,
     limit: Limit = 100,
     config: ConfigFile = None,
@@ -233,6 +267,15 @@ _LIST: list[Column[Order]] = [
     Column("received", lambda order: order.received),
     Column("account", lambda order: order.account),
     Column("created at", lambda order: order.created_at),
+]
+_CHOICES: list[Column[Choice]] = [
+    Column("at", lambda choice: choice.at),
+    Column("attempt", lambda choice: choice.number),
+    Column("account", lambda choice: choice.account),
+    Column("verdict", lambda choice: choice.verdict),
+    Column("reason", lambda choice: choice.reason),
+    Column("status", lambda choice: choice.status, coloured=True),
+    Column("error", lambda choice: choice.error and f"{choice.error['error']}: {choice.error['message']}"),
 ]
 _FETCHED: list[Column[ProviderOrder]] = [
     Column("provider id", lambda order: order.provider_id),

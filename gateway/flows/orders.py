@@ -5,20 +5,35 @@ attempt.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from gateway.accounts import OpenAccount
 from gateway.callbacks.tokens import attempt_url
-from gateway.config import Route
 from gateway.contracts import CreatesOrders, ListsOrders, NewOrder, Query, ReadsOrders
 from gateway.core import Core, log
-from gateway.engine.effects import Flow, transact
+from gateway.engine.clock import Deadline
+from gateway.engine.effects import Flow, Pause, transact
 from gateway.engine.perform import Begun, Performance, perform
-from gateway.errors import ConfigurationError, Conflict, GatewayError, IdempotencyConflict, InvalidRequest, NotFound
+from gateway.errors import (
+    ConfigurationError,
+    Conflict,
+    GatewayError,
+    IdempotencyConflict,
+    InvalidRequest,
+    NotFound,
+    StoreError,
+    UnsupportedOperation,
+    UnverifiedOperation,
+)
+from gateway.flows import routing
 from gateway.flows.moves import follow
-from gateway.flows.writes import Write, comparable, once, recorded
+from gateway.flows.routing import Step, Stuck, Ways, variant_of
+from gateway.flows.writes import Write, comparable, ended, once
 from gateway.models.base import Page
+from gateway.models.choices import Choice, Verdict
 from gateway.models.orders import (
     Attempt,
     Order,
@@ -27,15 +42,32 @@ from gateway.models.orders import (
     ProviderOrder,
     Settlement,
 )
-from gateway.store import customers, journal
+from gateway.store import choices, customers, health
 from gateway.store import orders as store
+from gateway.store.journal import JournalState
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["create", "differs", "fetch", "fetch_page", "get", "link", "page", "renew", "take_over", "variant_of"]
+__all__ = [
+    "create",
+    "customer_at",
+    "differs",
+    "explain",
+    "fetch",
+    "fetch_page",
+    "get",
+    "link",
+    "page",
+    "renew",
+    "take_over",
+]
 
 _CLOCKS_DIFFER = timedelta(minutes=2)
+
+# How long it waits before it looks again for what another call with the same reference does.
+_FIRST_LOOK = 0.05
+_LONGEST_LOOK = 1.0
 
 # What a following attempt may replace. An attempt that is still open could yet be paid by the first address.
 _REPLACEABLE = frozenset(
@@ -43,33 +75,18 @@ _REPLACEABLE = frozenset(
 )
 
 
-def variant_of(request: OrderRequest) -> str:
-    """Which variant of orders.create this request is."""
-    coin = request.pay_with
-    if coin is None:
-        return "payer-choice"
-    if coin.network is None:
-        return "coin-without-network"
-    return "lightning" if coin.network == "lightning" else "coin"
-
-
 def create(core: Core, request: OrderRequest, *, account: str | None, seconds: float | None) -> Flow[Order]:
-    """Create the order, or give the one that this reference has; never a second one."""
+    """Create the order, or give the one that this reference has; never a second one beside it.
+
+    Where no account is named, it goes on at the next account as `flows/routing.py` says, and so does the same call
+    when it is repeated. The deadline is that of the whole call; each account gets an equal share of what is left.
+    """
     known = yield from transact(lambda connection: store.load_order(connection, request.reference))
     if known is not None:
         if account is not None:
             core.same_environment(core.account(account), known.environment, f"the order {request.reference}")
         yield from _require_same(request)
-        scope = str(known.attempts[-1].number)
-        if (
-            yield from recorded(core, "orders.create", request.reference, comparable(request), scope=scope)
-        ) is not None:
-            return (yield from _load(request.reference))  # it may have ended since it was loaded
-        # Begun and never sent: the recorded account goes on with it.
-        chosen = core.account(known.attempts[-1].account)
-        return (yield from _attempt(core, request, chosen, known.settles_to, known.attempts[-1].number, seconds))
-    chosen, settles_to = _choose(core, request, account)
-    return (yield from _attempt(core, request, chosen, settles_to, 1, seconds))
+    return (yield from _walk(core, request, known, account=account, base=0, seconds=seconds))
 
 
 def renew(core: Core, reference: str, *, account: str | None, seconds: float | None) -> Flow[Order]:
@@ -98,9 +115,7 @@ def renew(core: Core, reference: str, *, account: str | None, seconds: float | N
     request = yield from transact(lambda connection: store.load_request(connection, reference))
     if account is None and not any(route.operation == "orders.create" for route in core.settings.routes):
         account = last.account  # nobody says where else, so where it was
-    chosen, settles_to = _choose(core, request.model_copy(update={"settles_to": order.settles_to}), account)
-    core.same_environment(chosen, order.environment, f"the order {reference}")
-    return (yield from _attempt(core, request, chosen, settles_to, last.number + 1, seconds))
+    return (yield from _walk(core, request, order, account=account, base=last.number, seconds=seconds))
 
 
 def _require_same(request: OrderRequest) -> Flow[None]:
@@ -116,47 +131,103 @@ def _require_same(request: OrderRequest) -> Flow[None]:
         )
 
 
-def _choose(core: Core, request: OrderRequest, account: str | None) -> tuple[OpenAccount, Settlement]:
-    """The account and whose money the order becomes. Nothing crosses over to a customer's wallet unless it was
-    asked for.
+def _walk(
+    core: Core, request: OrderRequest, known: Order | None, *, account: str | None, base: int, seconds: float | None
+) -> Flow[Order]:
+    """One attempt after the other, never two at once, until one is made. `base` is the attempt that a renewal follows,
+    0 for none.
     """
-    variant = variant_of(request)
+    reference = request.reference
 
-    def fits(route: Route) -> bool:
-        price = request.price
+    def ways() -> Ways:
+        routed = request.model_copy(update={"settles_to": known.settles_to}) if known else request
+        return routing.ways(core, routed, account=account, environment=known.environment if known else None)
+
+    found = ways() if known is None or base else None
+    may_move = found is None and account is None
+    deadline: Deadline | None = None
+    failures: dict[str, GatewayError] = {}
+    news: GatewayError | None = None
+    pause = _FIRST_LOOK
+    while True:
+        step = yield from _planned(core, request, found, failures, base)
+        if step is None:
+            return (yield from _load(reference))
+        if may_move and not (isinstance(step, Stuck) and step.is_refused):
+            may_move = False
+            # Where nothing else is configured any more, the account where it was begun goes on with it.
+            with suppress(ConfigurationError, UnsupportedOperation, UnverifiedOperation, InvalidRequest):
+                found = ways()
+                continue
+        if isinstance(step, Stuck):
+            raise _stuck(core, step, failures, reference)
+        name = step.candidate.account.name
+        others = found.able if found else (step.candidate,)
+        deadline = deadline or core.deadline(seconds, *(one.account for one in others))
+        if failures and deadline.remaining() <= 0:
+            raise routing.told(failures, reference, why=f"; no time was left for {name}")
+        if news is not None:
+            log.warning("order %s goes on at %s: %s", reference, name, news)
+            news = None
+        share = Deadline.after(core.clock, deadline.remaining() / step.left)
+        settles_to = known.settles_to if known else step.candidate.account.settles_to
+        try:
+            yield from _attempt(core, request, step, settles_to, base, share)
+            return (yield from _load(reference))
+        except GatewayError as error:
+            failure = error
+        if isinstance(failure, Conflict) and failure.retryable:
+            # Another call with this reference is at it, or was quicker: look again.
+            if deadline.remaining() <= pause:
+                raise routing.told({**failures, name: failure}, reference)
+            yield Pause(pause)
+            pause = min(_LONGEST_LOOK, pause * 2)
+            continue
+        failures[name] = news = failure
+        if not (yield from _may_go_on(reference, step.number, failure)):
+            raise routing.told(failures, reference)
+
+
+def _planned(
+    core: Core, request: OrderRequest, found: Ways | None, failures: Mapping[str, GatewayError], base: int
+) -> Flow[Step | Stuck | None]:
+    try:
         return (
-            (route.currency is None or price.asset.code in route.currency)
-            and (route.pay_with is None or request.pay_with in route.pay_with)
-            and (route.min is None or (route.min.asset == price.asset and price >= route.min))
-            and (route.max is None or (route.max.asset == price.asset and price <= route.max))
+            yield from transact(lambda connection: routing.plan(core, connection, request, found, failures, base=base))
         )
+    except StoreError as error:
+        if not failures:
+            raise
+        broken = error
+    happened = routing.told(failures, request.reference)
+    happened.add_note(f"and it could not go on elsewhere: {broken.message}")
+    raise happened
 
-    chosen = core.choose("orders.create", variant, request, account=account, settles_to=request.settles_to, fits=fits)
-    wanted = request.settles_to
-    if wanted is None:
-        routed = account is None and any(
-            chosen.name in route.accounts and route.settles_to is chosen.settles_to and fits(route)
-            for route in core.settings.routes
-            if route.operation == "orders.create"
-        )
-        wanted = chosen.settles_to if routed else Settlement.MERCHANT
-    if chosen.settles_to is not wanted:
-        raise InvalidRequest(
-            f"an order at {chosen.name} becomes the {chosen.settles_to}'s money, not the {wanted}'s; nothing was sent",
-            account=chosen.name,
-            provider=chosen.provider.name,
-            operation="orders.create",
-            reference=request.reference,
-            hint=f"if that is meant, say settles_to={chosen.settles_to.value!r} in the request or the route",
-        )
-    return chosen, wanted
+
+def _may_go_on(reference: str, number: int, error: GatewayError) -> Flow[bool]:
+    try:
+        return (yield from transact(lambda connection: routing.may_go_on(connection, reference, number, error)))
+    except StoreError:
+        return False  # what happened at the provider is the news
+
+
+def _stuck(core: Core, step: Stuck, failures: Mapping[str, GatewayError], reference: str) -> GatewayError:
+    """What to raise when no account is left, or the last one has refused the order."""
+    if step.last is not None and step.is_refused and step.last.account not in failures:
+        failures = {**failures, step.last.account: ended(step.last)}
+    if failures:
+        return routing.told(failures, reference, unknown=step.unknown, recorded=step.last is not None)
+    assert step.last is not None
+    if step.last.state is JournalState.INTENDED:
+        core.account(step.last.account)  # not configured any more
+    return ended(step.last)
 
 
 def _attempt(
-    core: Core, request: OrderRequest, account: OpenAccount, settles_to: Settlement, number: int, seconds: float | None
-) -> Flow[Order]:
+    core: Core, request: OrderRequest, step: Step, settles_to: Settlement, base: int, deadline: Deadline
+) -> Flow[None]:
+    account, number = step.candidate.account, step.number
     account.require("orders.create", variant_of(request))
-    deadline = core.deadline(seconds, account)
     provider_customer = None
     if request.customer is not None:
         number_here = request.customer
@@ -175,9 +246,7 @@ def _attempt(
     )
 
     def on_intent(connection: Connection) -> None:
-        order = store.load_order(connection, request.reference)
-        if order is not None:
-            _require_latest(core, connection, order, number)
+        order = routing.begin(core, connection, request.reference, step, base)
         if order is None:
             store.insert_order(
                 connection, request, environment=account.environment, settles_to=settles_to, now=core.now()
@@ -195,6 +264,11 @@ def _attempt(
         elif store.attempt_id_of(connection, request.reference, number) != new.attempt:
             # A twin began it, and did not send.
             store.set_attempt_id(connection, request.reference, number, new.attempt)
+        routing.close_unsent(core, connection, request.reference, number)
+
+    def on_done(connection: Connection, result: ProviderOrder) -> None:
+        take_over(core, connection, request.reference, number, result)
+        health.record_success(connection, account.name)
 
     def save(connection: Connection, status: OrderStatus, error: GatewayError) -> None:
         store.save_attempt(
@@ -217,13 +291,14 @@ def _attempt(
         request=comparable(request),
         prepare=lambda: account.able(CreatesOrders).create_order(new),
         on_intent=on_intent,
-        on_done=lambda connection, result: take_over(core, connection, request.reference, number, result),
+        on_done=on_done,
         on_rejected=lambda connection, error: save(connection, OrderStatus.FAILED, error),
         on_reopened=lambda connection, error: save(connection, OrderStatus.CREATING, error),
+        on_failure=lambda connection, error: routing.count_failure(core, connection, account.name, error),
+        circumstances=routing.CIRCUMSTANCES,
         check=lambda result: differs(request, result),
     )
     yield from once(core, write, deadline)
-    return (yield from _load(request.reference))
 
 
 def _callback_url(core: Core, account: OpenAccount, attempt_id: str) -> str | None:
@@ -232,31 +307,6 @@ def _callback_url(core: Core, account: OpenAccount, attempt_id: str) -> str | No
     if base_url is None or not keys or not account.receives_callbacks:
         return None
     return attempt_url(base_url, keys[0], account.name, attempt_id)
-
-
-def _require_latest(core: Core, connection: Connection, order: Order, number: int) -> None:
-    """Two attempts are never begun side by side: none before this one is on its way, none after it was begun."""
-    for attempt in order.attempts:
-        if attempt.number > number:
-            raise Conflict(
-                f"attempt {attempt.number} was begun meanwhile, at {attempt.account}; nothing was sent",
-                account=attempt.account,
-                operation="orders.create",
-                reference=order.reference,
-                retryable=True,
-                hint="repeat the call to get the order",
-            )
-        if attempt.number < number and journal.is_under_way(
-            connection, "orders.create", order.reference, str(attempt.number), core.now()
-        ):
-            raise Conflict(
-                f"attempt {attempt.number} is on its way to {attempt.account} just now; nothing was sent",
-                account=attempt.account,
-                operation="orders.renew",
-                reference=order.reference,
-                retryable=True,
-                hint="repeat the call when it has ended",
-            )
 
 
 def differs(request: OrderRequest, made: ProviderOrder) -> str | None:
@@ -396,6 +446,18 @@ def link(core: Core, reference: str, provider_id: str, *, seconds: float | None)
         lambda connection: take_over(core, connection, reference, attempt.number, seen, read_at=read_at)
     )
     return (yield from _load(reference))
+
+
+def explain(core: Core, reference: str) -> Flow[list[Choice]]:
+    """Why the order's attempts were made where they were, oldest first, with what became of each."""
+    order = yield from _load(reference)
+    found = yield from transact(lambda connection: choices.list_choices(connection, reference))
+    attempts = {attempt.number: attempt for attempt in order.attempts}
+    told = []
+    for choice in found:
+        attempt = attempts.get(choice.number) if choice.verdict is Verdict.CHOSEN else None
+        told.append(choice.model_copy(update={"status": attempt.status, "error": attempt.error}) if attempt else choice)
+    return told
 
 
 def page(

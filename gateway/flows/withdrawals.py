@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from gateway.accounts import OpenAccount
 from gateway.addresses import check_address
-from gateway.config import Route
 from gateway.contracts import CreatesWithdrawals, ListsWithdrawals, NewWithdrawal, Query, ReadsWithdrawals
 from gateway.core import Core
 from gateway.engine.effects import Flow, transact
@@ -42,7 +41,11 @@ def create(core: Core, request: WithdrawalRequest, *, account: str | None, secon
     if (yield from recorded(core, "withdrawals.create", request.reference, asked)) is not None:
         return (yield from get(core, request.reference, refresh=False, seconds=seconds))
     chosen = core.choose(
-        "withdrawals.create", request.to.kind, request, account=account, fits=lambda route: _fits(route, request)
+        "withdrawals.create",
+        request.to.kind,
+        request,
+        account=account,
+        unfit=lambda route: route.excludes(request.amount),
     )
     destination = _checked(core, chosen, request)
     customer = None
@@ -101,15 +104,6 @@ def _same_account(known: Withdrawal, account: str | None) -> str:
             hint="a new payout needs a new reference",
         )
     return known.account
-
-
-def _fits(route: Route, request: WithdrawalRequest) -> bool:
-    amount = request.amount
-    return (
-        (route.currency is None or amount.asset.code in route.currency)
-        and (route.min is None or (route.min.asset == amount.asset and amount >= route.min))
-        and (route.max is None or (route.max.asset == amount.asset and amount <= route.max))
-    )
 
 
 def _checked(core: Core, account: OpenAccount, request: WithdrawalRequest) -> str:

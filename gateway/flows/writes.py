@@ -39,16 +39,13 @@ if TYPE_CHECKING:
 
     from gateway.accounts import OpenAccount
 
-__all__ = ["Write", "comparable", "once", "recorded"]
+__all__ = ["Write", "comparable", "ended", "once", "recorded"]
 
 P = TypeVar("P", bound=BaseModel)
 
 _FIRST_LOOK = 0.05
 _LONGEST_LOOK = 1.0
 _LEASE_MARGIN = timedelta(seconds=30)
-
-# Refusals that say nothing about the request itself: the same call may be made again once the circumstance has changed.
-_CIRCUMSTANCES = (AuthenticationFailed, PermissionDenied)
 
 
 def _nothing(connection: Connection) -> None:
@@ -62,8 +59,10 @@ class Write(Generic[P]):
 
     `prepare` makes the adapter's operation, whose own checks run before anything is recorded. The `on_…` steps run
     in the same transaction as the journal's move: `on_intent` may still refuse (limits), `on_done` keeps the
-    result, `on_rejected` and `on_reopened` undo what `on_intent` wrote. `check` compares an answer with what was
-    asked; its text says what differs. `kept` is what of the result may be recorded.
+    result, `on_rejected` and `on_reopened` undo what `on_intent` wrote. `on_failure` comes with every failure that the
+    provider, or the way there, is the cause of. `check` compares an answer with what was asked; its text says what
+    differs. `kept` is what of the result may be recorded. `circumstances` are the refusals that say nothing about the
+    request itself: the same call may be made again once they have changed.
     """
 
     operation: str
@@ -76,6 +75,8 @@ class Write(Generic[P]):
     on_done: Callable[[Connection, P], None] = field(default=lambda connection, result: None)
     on_rejected: Callable[[Connection, GatewayError], None] = field(default=lambda connection, error: None)
     on_reopened: Callable[[Connection, GatewayError], None] = field(default=lambda connection, error: None)
+    on_failure: Callable[[Connection, GatewayError], None] = field(default=lambda connection, error: None)
+    circumstances: tuple[type[GatewayError], ...] = (AuthenticationFailed, PermissionDenied)
     check: Callable[[P], str | None] = field(default=lambda result: None)
     kept: Callable[[P], P] = field(default=lambda result: result)
     provider_id: Callable[[P], str | None] = field(default=lambda result: getattr(result, "provider_id", None))
@@ -126,7 +127,9 @@ def recorded(
     entry = yield from transact(look)
     if entry is None or entry.state in (JournalState.INTENDED, JournalState.SENT):
         return None
-    return _ended(entry)
+    if entry.state is not JournalState.DONE:
+        raise ended(entry)
+    return entry
 
 
 def once(core: Core, write: Write[P], deadline: Deadline) -> Flow[P | None]:
@@ -172,7 +175,7 @@ def once(core: Core, write: Write[P], deadline: Deadline) -> Flow[P | None]:
             operation=write.operation,
             reference=write.reference,
         )
-        yield from _record_failure(core, write, entry, error, sent=sent)
+        yield from _record_failure(core, write, entry, error, sent=sent, by_provider=True)
         raise
     except BaseException as interruption:
         # Interrupted or cancelled while it was under way: what had left may have been carried out.
@@ -241,7 +244,8 @@ def _begin(core: Core, write: Write[Any], deadline: Deadline) -> Flow[JournalEnt
         if begun is journal.Begun.FRESH:
             return entry
         if begun is not journal.Begun.BUSY:
-            _ended(entry)
+            if entry.state is not JournalState.DONE:
+                raise ended(entry)
             return None
         if deadline.remaining() <= pause:
             raise Conflict(
@@ -256,16 +260,14 @@ def _begin(core: Core, write: Write[Any], deadline: Deadline) -> Flow[JournalEnt
         pause = min(_LONGEST_LOOK, pause * 2)
 
 
-def _ended(entry: JournalEntry) -> JournalEntry:
-    """The entry, if it was done; raises the recorded rejection, or OutcomeUnknown."""
-    if entry.state is JournalState.DONE:
-        return entry
+def ended(entry: JournalEntry) -> GatewayError:
+    """What a write ended with that was rejected, or whose outcome is unknown: for the same call made again."""
     if entry.state is JournalState.REJECTED:
         error = GatewayError.from_dict(entry.error or {"message": "rejected"})
         error.message = f"{error.message} [as recorded {_when(entry.ended_at)}; it was not sent again]"
-        raise error
+        return error
     cause = f": {entry.error['message']}" if entry.error else ""
-    raise OutcomeUnknown(
+    return OutcomeUnknown(
         f"an earlier call left and its outcome is not known{cause} [{_when(entry.sent_at)}; not sent again]",
         account=entry.account,
         provider=entry.provider,
@@ -280,13 +282,21 @@ def _when(moment: datetime | None) -> str:
 
 
 def _record_failure(
-    core: Core, write: Write[Any], entry: JournalEntry, error: GatewayError, *, sent: bool = True
+    core: Core,
+    write: Write[Any],
+    entry: JournalEntry,
+    error: GatewayError,
+    *,
+    sent: bool = True,
+    by_provider: bool = False,
 ) -> Flow[None]:
     refused = error.outcome is Outcome.REJECTED
     reopens = not sent or error.outcome is Outcome.NOT_SENT
-    reopens = reopens or (refused and (error.retryable or isinstance(error, _CIRCUMSTANCES)))
+    reopens = reopens or (refused and (error.retryable or isinstance(error, write.circumstances)))
 
     def record(connection: Connection) -> None:
+        if by_provider:
+            write.on_failure(connection, error)
         if reopens:
             journal.reopen(connection, entry.id, error=error.to_dict(), owner=entry.owner, now=core.now())
             write.on_reopened(connection, error)

@@ -4,6 +4,8 @@
         ▲          │
         └──────────┘  re-opened: nothing was done
 
+An intent that was not sent ends as rejected when the same thing is begun elsewhere.
+
 A row is identified by operation, reference and scope. Whoever begins it holds it with a lease under an owner's name;
 every move says the state it comes from and, where the owner is given, whose it is. A move that lost a race is a
 StoreError.
@@ -43,10 +45,12 @@ __all__ = [
     "Begun",
     "JournalEntry",
     "JournalState",
+    "abandon",
     "begin",
     "find",
     "fingerprint",
     "finish",
+    "is_held",
     "is_under_way",
     "list_entries",
     "mark_sent",
@@ -175,14 +179,14 @@ def begin(
         return _load(connection, key[0]), Begun.FRESH
     entry = _entry(row)
     require_same(entry, fingerprint, environment)
-    if entry.state is JournalState.SENT and not _is_held(entry, now):
+    if entry.state is JournalState.SENT and not is_held(entry, now):
         entry = _lose(connection, entry, now)
     match entry.state:
         case JournalState.DONE | JournalState.REJECTED:
             return entry, Begun.RECORDED
         case JournalState.UNKNOWN:
             return entry, Begun.UNKNOWN
-        case JournalState.INTENDED if not _is_held(entry, now):
+        case JournalState.INTENDED if not is_held(entry, now):
             connection.execute(update(journal).where(journal.c.id == entry.id).values(**ours))
             return _load(connection, entry.id), Begun.FRESH
         case _:
@@ -277,10 +281,30 @@ def reopen(
     )
 
 
+def abandon(connection: Connection, entry: JournalEntry, *, error: Mapping[str, Any], now: datetime) -> None:
+    """Nothing of this intent was done, and nothing will be: the thing was begun elsewhere. Raises StoreError when
+    somebody holds it.
+    """
+    if is_held(entry, now):
+        raise StoreError(f"the journal entry of {entry.name} is somebody's at this moment; it was not ended")
+    _move(
+        connection,
+        entry.id,
+        (JournalState.INTENDED,),
+        None,
+        state=JournalState.REJECTED.value,
+        owner=None,
+        lease_until=None,
+        error=without_floats(error),
+        updated_at=now,
+        ended_at=now,
+    )
+
+
 def is_under_way(connection: Connection, operation: str, reference: str, scope: str, now: datetime) -> bool:
     """Whether somebody holds this write at this moment, sent or about to be."""
     found = [entry for entry in find(connection, reference, operation) if entry.scope == scope]
-    return any(entry.state in (JournalState.INTENDED, JournalState.SENT) and _is_held(entry, now) for entry in found)
+    return any(entry.state in (JournalState.INTENDED, JournalState.SENT) and is_held(entry, now) for entry in found)
 
 
 def recover(connection: Connection, now: datetime) -> list[JournalEntry]:
@@ -293,7 +317,7 @@ def recover(connection: Connection, now: datetime) -> list[JournalEntry]:
     return [
         _lose(connection, entry, now)
         for entry in entries
-        if not _is_held(entry, now) and not (entry.owner and is_alive(entry.owner))
+        if not is_held(entry, now) and not (entry.owner and is_alive(entry.owner))
     ]
 
 
@@ -391,7 +415,7 @@ def _load(connection: Connection, entry_id: int) -> JournalEntry:
     return _entry(connection.execute(select(journal).where(journal.c.id == entry_id)).one())
 
 
-def _is_held(entry: JournalEntry, now: datetime) -> bool:
+def is_held(entry: JournalEntry, now: datetime) -> bool:
     """Whether somebody is at it: the lease still runs and the owner is not known to be gone."""
     if entry.owner is None or entry.lease_until is None or entry.lease_until <= now:
         return False
@@ -455,7 +479,7 @@ def _unknown_one(
             hint="see `gateway journal list`",
         )
     found = [
-        _lose(connection, entry, now) if entry.state is JournalState.SENT and not _is_held(entry, now) else entry
+        _lose(connection, entry, now) if entry.state is JournalState.SENT and not is_held(entry, now) else entry
         for entry in found
     ]
     unknown = [entry for entry in found if entry.state is JournalState.UNKNOWN]

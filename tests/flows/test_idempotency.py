@@ -303,7 +303,7 @@ def test_an_order_that_was_not_sent_goes_on_at_the_account_where_it_was_begun(wo
         renewed = gw.orders.renew("cart-1001", account="backup")
         assert (renewed.account, [attempt.status for attempt in renewed.attempts]) == (
             "backup",
-            [OrderStatus.CREATING, OrderStatus.PENDING],
+            [OrderStatus.FAILED, OrderStatus.PENDING],
         )
         assert gw.orders.create(cart(), account="shop") == renewed
 
