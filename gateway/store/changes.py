@@ -43,20 +43,33 @@ def order_changed(connection: Connection, before: Order | None, after: Order, nu
         others = [other for other in after.attempts if other.number != number]
         for kind in _happened(was, attempt, others, after):
             _order(connection, kind, after, attempt, now)
+    _follow_attempt(connection, was, attempt, after, now)
+
+
+def _follow_attempt(connection: Connection, was: Attempt | None, attempt: Attempt, order: Order, now: datetime) -> None:
+    """Have the attempt watched, unless there is nothing at the provider."""
     unknown = OrderException.UNCONFIRMED in attempt.exceptions
-    if attempt.provider_id is not None or unknown:
-        watches.follow(
-            connection,
-            "order",
-            after.reference,
-            number,
-            account=attempt.account,
-            provider=attempt.provider,
-            environment=attempt.environment,
-            unknown=unknown or attempt.status is OrderStatus.UNRECOGNISED,
-            final=attempt.status.is_final or attempt.status is OrderStatus.EXPIRED,
-            now=now,
-        )
+    # The payer of a hosted page makes the order, whose number only a callback tells: it can be looked for.
+    hosted = attempt.order is not None and not attempt.status.is_final
+    if attempt.provider_id is None and not unknown and not hosted:
+        if was is not None:
+            watches.forget(connection, "order", order.reference, attempt.number)
+        return
+    watches.follow(
+        connection,
+        "order",
+        order.reference,
+        attempt.number,
+        account=attempt.account,
+        provider=attempt.provider,
+        environment=attempt.environment,
+        unknown=unknown or attempt.status is OrderStatus.UNRECOGNISED,
+        final=attempt.status.is_final or attempt.status is OrderStatus.EXPIRED,
+        changed=was is None
+        or (was.status, was.exceptions, was.provider_id) != (attempt.status, attempt.exceptions, attempt.provider_id),
+        batch=order.customer or "",
+        now=now,
+    )
 
 
 def _happened(was: Attempt, attempt: Attempt, others: list[Attempt], order: Order) -> list[str]:
@@ -87,7 +100,8 @@ def newly_taken_on(before: Row[Any], after: Row[Any]) -> bool:
 
 
 def _is_taken_on(row: Row[Any]) -> bool:
-    return row.snapshot is not None or row.provider_id is not None or row.status in _TAKEN_ON
+    known = row.snapshot is not None or row.provider_id is not None or row.status in _TAKEN_ON
+    return known and row.status != "unconfirmed"  # some answers prove nothing
 
 
 def _order(connection: Connection, kind: str, order: Order, attempt: Attempt, now: datetime) -> None:
@@ -128,7 +142,8 @@ def withdrawal_changed(
         environment=after.environment,
         told=_told("withdrawal", before.status.value, after.status.value, taken_on),
         unknown=after.status is WithdrawalStatus.UNCONFIRMED,
-        final=after.status.is_final,
+        over=after.status.is_final,
+        changed=after.status is not before.status or after.provider_id != before.provider_id,
         data={
             "status": after.status.value,
             "amount": _money(after.amount),
@@ -150,7 +165,8 @@ def refund_changed(connection: Connection, before: Refund, after: Refund, *, tak
         environment=after.environment,
         told=_told("refund", before.status.value, after.status.value, taken_on),
         unknown=after.status is RefundStatus.UNCONFIRMED,
-        final=after.status.is_final,
+        over=after.status.is_final,
+        changed=after.status is not before.status or after.provider_id != before.provider_id,
         data={
             "status": after.status.value,
             "amount": _money(after.amount),
@@ -177,7 +193,9 @@ def trade_changed(
         environment=after.environment,
         told=_told("trade", before.status.value, after.status.value, taken_on),
         unknown=after.status in (TradeStatus.UNCONFIRMED, TradeStatus.UNRECOGNISED),
-        final=after.status in (TradeStatus.FILLED, TradeStatus.CANCELLED),
+        # Of a cancelled one it may still have to be read how much was filled.
+        over=after.status is TradeStatus.FILLED or (after.status is TradeStatus.CANCELLED and after.filled is not None),
+        changed=after.status is not before.status or after.provider_id != before.provider_id,
         data=_of_trade(after),
         now=now,
     )
@@ -221,7 +239,8 @@ def _thing(
     environment: Environment,
     told: list[str],
     unknown: bool,
-    final: bool,
+    over: bool,
+    changed: bool,
     data: dict[str, Any],
     now: datetime,
 ) -> None:
@@ -237,6 +256,9 @@ def _thing(
             data=data,
             now=now,
         )
+    if over:
+        watches.forget(connection, subject, reference)
+        return
     watches.follow(
         connection,
         subject,
@@ -245,7 +267,8 @@ def _thing(
         provider=provider,
         environment=environment,
         unknown=unknown,
-        final=final,
+        final=False,
+        changed=changed,
         now=now,
     )
 

@@ -198,6 +198,7 @@ class OrderWire(Wire):
     id: Identifier
     status: str
     amount: Amount | None = None
+    received: Amount | None = None
 
 
 class WithdrawalWire(Wire):
@@ -223,11 +224,21 @@ _FAILURES: dict[str, type[GatewayError]] = {
 }
 _STATUSES = {
     "open": OrderStatus.PENDING,
+    "processing": OrderStatus.PROCESSING,
+    "underpaid": OrderStatus.UNDERPAID,
     "paid": OrderStatus.PAID,
     "expired": OrderStatus.EXPIRED,
     "failed": OrderStatus.FAILED,
+    "cancelled": OrderStatus.CANCELLED,
+    "refunded": OrderStatus.REFUNDED,
 }
-_PAYOUTS = {"open": WithdrawalStatus.PENDING, "done": WithdrawalStatus.COMPLETED, "failed": WithdrawalStatus.FAILED}
+_PAYOUTS = {
+    "open": WithdrawalStatus.PENDING,
+    "processing": WithdrawalStatus.PROCESSING,
+    "done": WithdrawalStatus.COMPLETED,
+    "failed": WithdrawalStatus.FAILED,
+    "cancelled": WithdrawalStatus.CANCELLED,
+}
 
 
 class Toy(Adapter[ToySettings]):
@@ -329,11 +340,13 @@ def _order(data: tuple[dict[str, Any], OrderWire]) -> ProviderOrder:
     raw, seen = data
     status = _STATUSES.get(seen.status, OrderStatus.UNRECOGNISED)
     warnings = (f"unknown status {seen.status!r}",) if status is OrderStatus.UNRECOGNISED else ()
+    asked = None if seen.received is None or seen.amount is None else Money(seen.amount, "USDT@tron")
     return ProviderOrder(
         provider_id=seen.id,
         status=status,
         provider_status=seen.status,
-        pay=PaymentInstructions(checkout_url=f"https://toy.invalid/pay/{seen.id}"),
+        pay=PaymentInstructions(checkout_url=f"https://toy.invalid/pay/{seen.id}", amount=asked),
+        received=None if seen.received is None else Money(seen.received, "USDT@tron"),
         warnings=warnings,
         raw=Raw(raw),
     )
