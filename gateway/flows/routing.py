@@ -194,7 +194,7 @@ def plan(
     if last is not None and entry is not None:
         if entry.state is JournalState.REJECTED:
             return Stuck(entry)
-        if entry.state is JournalState.SENT or journal.is_held(entry, now):
+        if entry.state is JournalState.SENT or (entry.state is JournalState.INTENDED and journal.is_held(entry, now)):
             return Step(candidate=_begun(core, last), number=last.number, left=1)
     resumable = entry is not None and entry.state is JournalState.INTENDED
     able = list(found.able) if found else []
