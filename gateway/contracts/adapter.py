@@ -101,7 +101,12 @@ class Adapter(Generic[S]):
     An adapter holds no state but its settings and its `auth`. A check that needs no network (a range, a coin, a
     missing customer) comes before the first `yield`, so that a bad request is refused before anything is recorded
     or sent.
+
+    `reads_orders_from_lists` says that `get_order` has to look for the order in its customer's list, page by page. Many
+    such orders are then followed by reading that list once (`list_orders` with a customer), instead of once for each.
     """
+
+    reads_orders_from_lists: bool = False
 
     def __init__(self, account: Account[S]) -> None:
         self.account = account

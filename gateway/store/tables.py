@@ -398,8 +398,9 @@ callbacks = Table(
 )
 
 # What is polled. `rank` 0 comes first: its outcome is unknown. `batch` is the merchant's customer, in whose list some
-# providers show it. Since `final_at` it is watched for late money only. `found` are likely matches of one whose number at
-# the provider is not known, `absences` how often its list was read to the end without showing it.
+# providers show it. `since` is its last change, `looked_at` its last reading (at first, when it was made). Since
+# `final_at` it is watched for late money only. `found` are likely matches of one whose number at the provider is not
+# known, `absences` how often its list was read to the end without showing it.
 watches = Table(
     "watches",
     metadata,
@@ -410,9 +411,10 @@ watches = Table(
     *_where(),
     _text("batch"),
     Column("rank", Integer, nullable=False),
+    Column("made_at", UtcDateTime, nullable=False),
     Column("since", UtcDateTime, nullable=False),
+    Column("looked_at", UtcDateTime, nullable=False),
     Column("next_at", UtcDateTime, nullable=False),
-    Column("looked_at", UtcDateTime),
     Column("final_at", UtcDateTime),
     Column("looks", Integer, nullable=False),
     Column("failures", Integer, nullable=False),
@@ -423,7 +425,7 @@ watches = Table(
     _one_of("watches", "kind", WATCHED),
     _one_of("watches", "environment", Environment),
     Index("ix_watches_due", "account", "environment", "rank", "next_at"),
-    Index("ix_watches_batch", "account", "environment", "batch", "next_at"),
+    Index("ix_watches_batch", "account", "environment", "batch", "rank", "next_at"),
     Index("ix_watches_looked", "looked_at"),
 )
 

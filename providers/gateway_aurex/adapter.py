@@ -44,6 +44,9 @@ NOBODY = "0" * 24
 
 
 class AurexAdapter(Adapter[AurexSettings]):
+    # There is no call for one deposit: following one means reading its user's list.
+    reads_orders_from_lists = True
+
     def make_auth(self) -> Auth:
         return BearerAuth(self.settings.auth.api_key)
 

@@ -110,9 +110,10 @@ def upgrade() -> None:
         sa.Column("environment", sa.Text, nullable=False),
         sa.Column("batch", sa.Text, nullable=False),
         sa.Column("rank", sa.Integer, nullable=False),
+        sa.Column("made_at", sa.Text, nullable=False),
         sa.Column("since", sa.Text, nullable=False),
+        sa.Column("looked_at", sa.Text, nullable=False),
         sa.Column("next_at", sa.Text, nullable=False),
-        sa.Column("looked_at", sa.Text),
         sa.Column("final_at", sa.Text),
         sa.Column("looks", sa.Integer, nullable=False),
         sa.Column("failures", sa.Integer, nullable=False),
@@ -124,7 +125,7 @@ def upgrade() -> None:
         _one_of("watches", "environment", "live sandbox"),
     )
     op.create_index("ix_watches_due", "watches", ["account", "environment", "rank", "next_at"])
-    op.create_index("ix_watches_batch", "watches", ["account", "environment", "batch", "next_at"])
+    op.create_index("ix_watches_batch", "watches", ["account", "environment", "batch", "rank", "next_at"])
     op.create_index("ix_watches_looked", "watches", ["looked_at"])
 
     op.create_table(
