@@ -36,10 +36,18 @@ _SHORTEST_READ = 5.0
 
 
 class Performance:
-    """One run of an operation: its name, its deadline, and what to do right before its first write leaves."""
+    """One run of an operation: its name, its deadline, and what to do right before its first write leaves. One in the
+    `background` leaves half of the key's calls to the merchant's own.
+    """
 
     def __init__(
-        self, account: OpenAccount, name: str, deadline: Deadline, before_write: Callable[[], Flow[None]] | None = None
+        self,
+        account: OpenAccount,
+        name: str,
+        deadline: Deadline,
+        before_write: Callable[[], Flow[None]] | None = None,
+        *,
+        background: bool = False,
     ) -> None:
         self.account = account
         self.name = name
@@ -47,6 +55,7 @@ class Performance:
         self.before_write = before_write
         self.journaled = before_write is not None
         self.wrote = False
+        self.background = background
 
 
 class Begun(Generic[T]):
