@@ -20,6 +20,7 @@ import pytest
 
 from cli.conftest import TIMEOUT, Process
 from gateway import CustomerRequest, Gateway, LightningInvoice, Money, OrderRequest, WithdrawalRequest
+from gateway.cli import main
 from gateway.cli.demo import STORIES
 from gateway.cli.shells import BASH, take_line
 from gateway.errors import OutcomeUnknown
@@ -27,6 +28,7 @@ from gateway.models.orders import OrderStatus
 from gateway.testing import SandboxServer, faults
 
 SHELLS = ["bash", "zsh", "fish"]
+BACKSLASHES = 2 * "\\"
 
 
 def asking(shell: str, line: str) -> dict[str, str]:
@@ -51,14 +53,23 @@ def told(shell: str, output: str) -> list[str]:
 
 
 @pytest.fixture
-def offers(process: Process) -> Callable[..., list[str]]:
-    """The candidates for a line. Nothing else is ever said."""
+def offers(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., list[str]]:
+    """The candidates for a line, by the command's own way in, in this process. Nothing else is ever said."""
 
     def ask(line: str, *, shell: str = "bash", env: dict[str, str] | None = None) -> list[str]:
-        done = process(env={**asking(shell, line), **(env or {})})
-        assert done.stderr == ""
-        assert "Traceback" not in done.stdout
-        return told(shell, done.stdout)
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in {**asking(shell, line), **(env or {})}.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "argv", ["gateway"])
+            patch.setattr(sys, "stderr", sys.stderr)
+            before = sys.stderr
+            with pytest.raises(SystemExit):
+                sys.exit(main())
+            assert sys.stderr is not before, "what it complains of would be seen"
+            sys.stderr.close()
+        said = capsys.readouterr()
+        assert said.err == ""
+        return told(shell, said.out)
 
     return ask
 
@@ -117,6 +128,13 @@ def stocked(shop: Path, kept: Path) -> Path:
     ("line", "offered"),
     [
         ("gateway orders re", ["renew"]),
+        ("gateway cards sh", ["show"]),
+        ("gateway cards show 1 --rev", ["--reveal"]),
+        ("gateway trades create --side ", ["buy", "sell"]),
+        ("gateway trades create --kind st", ["stop-limit"]),
+        ("gateway currencies --kind ", ["fiat", "crypto"]),
+        ("gateway store export --table w", ["withdrawals"]),
+        ("gateway --show-completion f", ["fish"]),
         ("gateway wallets list --account ", ["aurex", "aurpay", "emirex"]),
         ("gateway wallets list --account aur", ["aurex", "aurpay"]),
         ("gateway freeze em", ["emirex"]),
@@ -154,17 +172,22 @@ def test_values_are_completed(
         assert found == offered
 
 
-@pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_candidates_are_explained(process: Process, stocked: Path, shell: str) -> None:
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_shell_asks_a_process(process: Process, stocked: Path, shell: str) -> None:
     for line, value, word in (
         ("gateway orders get other", "other:3", "paid"),
-        ("gateway freeze aurp", "aurpay", "aurpay"),
-        ("gateway capabilities --provider aurp", "aurpay", "Aurpay"),
-        ("gateway journal settle p", "payout-2", "unknown"),
+        ("gateway wallets list --account aurp", "aurpay", "aurpay"),
     ):
-        shown = process(env=asking(shell, line)).stdout
-        expected = f"{value}\t{word}\n" if shell == "fish" else f'"{value.replace(":", chr(92) * 2 + ":")}":"{word}"'
-        assert expected in shown
+        done = process(env=asking(shell, line))
+        assert (done.returncode, done.stderr) == (0, "")
+        assert told(shell, done.stdout) == [value]
+        # How sure one can be of it is said where the shell can show it.
+        told_with = {
+            "bash": value,
+            "fish": f"{value}\t{word}",
+            "zsh": f'"{value.replace(":", BACKSLASHES + ":")}":"{word}"',
+        }
+        assert told_with[shell] in done.stdout
 
 
 def test_fish_is_told_whether_there_is_anything(process: Process, stocked: Path) -> None:

@@ -93,40 +93,6 @@ def test_saying_that_the_extra_is_missing_takes_nothing_heavy() -> None:
     assert done.stdout == "[]\n"
 
 
-# Completion
-
-
-@pytest.mark.parametrize(
-    ("shell", "says"), [("bash", "complete -o default"), ("zsh", "#compdef"), ("fish", "complete")]
-)
-def test_the_completion_script_is_printed(process: Process, shell: str, says: str) -> None:
-    done = process("--show-completion", shell)
-    assert done.returncode == 0
-    assert says in done.stdout
-    assert "_GATEWAY_COMPLETE" in done.stdout
-
-
-@pytest.mark.parametrize(
-    ("typed", "offered"),
-    [
-        ("gateway orders re", ["renew"]),
-        ("gateway orders wa", ["watch"]),
-        ("gateway do", ["doctor"]),
-        ("gateway cards sh", ["show"]),
-        ("gateway cards show 1 --rev", ["--reveal"]),
-        ("gateway trades create --side ", ["buy", "sell"]),
-        ("gateway trades create --kind st", ["stop-limit"]),
-        ("gateway currencies --kind ", ["fiat", "crypto"]),
-        ("gateway store export --format ", ["jsonl", "csv"]),
-        ("gateway store export --table w", ["withdrawals"]),
-    ],
-)
-def test_words_are_completed(process: Process, typed: str, offered: list[str]) -> None:
-    words = typed.split(" ")
-    env = {"_GATEWAY_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(len(words) - 1)}
-    assert process(env=env).stdout.split() == offered
-
-
 # On a terminal
 
 
