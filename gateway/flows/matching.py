@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from gateway.models.orders import OrderRequest, ProviderOrder
-from gateway.models.trades import Trade, TradeRequest
+from gateway.models.trades import Trade
 from gateway.money import Money, plain
 
 __all__ = ["CLOCKS_DIFFER", "Wanted", "likely", "likely_trades", "may_be", "told", "trade_may_be"]
@@ -51,27 +51,27 @@ def likely(wanted: Wanted, orders: Iterable[ProviderOrder], linked: Collection[s
     return sorted(found.values(), key=lambda seen: _distance(seen.created_at, wanted.asked_at))
 
 
-def trade_may_be(request: TradeRequest, asked_at: datetime, seen: Trade) -> bool:
+def trade_may_be(asked: Trade, asked_at: datetime, seen: Trade) -> bool:
     """Whether this can be the trade that was asked for then: same side, volume and rate, a market of the same name,
     and placed no earlier.
     """
-    if seen.provider_id is None or seen.volume != request.volume or seen.side is not request.side:
+    if seen.provider_id is None or seen.volume != asked.volume or seen.side is not asked.side:
         return False
-    if seen.market is not None and _letters(seen.market) != _letters(request.market):
+    if seen.market is not None and _letters(seen.market) != _letters(asked.market or ""):
         return False
-    if request.rate is not None and seen.rate is not None and seen.rate != request.rate:
+    if asked.rate is not None and seen.rate is not None and seen.rate != asked.rate:
         return False
     return seen.created_at is None or seen.created_at >= asked_at - CLOCKS_DIFFER
 
 
 def likely_trades(
-    request: TradeRequest, asked_at: datetime, trades: Iterable[Trade], linked: Collection[str] = ()
+    asked: Trade, asked_at: datetime, trades: Iterable[Trade], linked: Collection[str] = ()
 ) -> list[Trade]:
     """As `likely`, of exchange orders."""
     found = {
         seen.provider_id: seen
         for seen in trades
-        if trade_may_be(request, asked_at, seen) and seen.provider_id not in linked
+        if trade_may_be(asked, asked_at, seen) and seen.provider_id not in linked
     }
     return sorted(found.values(), key=lambda seen: _distance(seen.created_at, asked_at))
 

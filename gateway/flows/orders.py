@@ -378,7 +378,15 @@ def take_over(
     )
 
 
-def get(core: Core, reference: str, *, refresh: bool, paid_too: bool = False, seconds: float | None) -> Flow[Order]:
+def get(
+    core: Core,
+    reference: str,
+    *,
+    refresh: bool,
+    paid_too: bool = False,
+    seconds: float | None,
+    background: bool = False,
+) -> Flow[Order]:
     """The order; with `refresh`, every attempt that may still change is read at its provider first. With `paid_too`
     also those that are paid: they can be refunded.
     """
@@ -390,7 +398,7 @@ def get(core: Core, reference: str, *, refresh: bool, paid_too: bool = False, se
         if attempt.provider_id is None or not watched:
             continue
         read_at = core.now()
-        seen = yield from _read(core, attempt, seconds)
+        seen = yield from _read(core, attempt, seconds, background=background)
         if seen is not None:
             number, snapshot = attempt.number, seen
             yield from transact(
@@ -399,7 +407,7 @@ def get(core: Core, reference: str, *, refresh: bool, paid_too: bool = False, se
     return (yield from _load(reference))
 
 
-def _read(core: Core, attempt: Attempt, seconds: float | None) -> Flow[ProviderOrder | None]:
+def _read(core: Core, attempt: Attempt, seconds: float | None, *, background: bool) -> Flow[ProviderOrder | None]:
     """The attempt as its provider shows it; None, with a warning, when its account is no longer configured."""
     try:
         account = core.account(attempt.account)
@@ -408,7 +416,7 @@ def _read(core: Core, attempt: Attempt, seconds: float | None) -> Flow[ProviderO
         return None
     core.same_environment(account, attempt.environment, "the attempt")
     assert attempt.provider_id is not None
-    return (yield from fetch(core, account.name, attempt.provider_id, seconds=seconds))
+    return (yield from fetch(core, account.name, attempt.provider_id, seconds=seconds, background=background))
 
 
 def link(core: Core, reference: str, provider_id: str, *, seconds: float | None) -> Flow[Order]:
@@ -471,11 +479,13 @@ def page(
     )
 
 
-def fetch(core: Core, account: str, provider_id: str, *, seconds: float | None) -> Flow[ProviderOrder]:
+def fetch(
+    core: Core, account: str, provider_id: str, *, seconds: float | None, background: bool = False
+) -> Flow[ProviderOrder]:
     """An order at the provider by the provider's own number, known here or not. Changes nothing."""
     opened = core.account(account)
     opened.require("orders.get")
-    run = Performance(opened, "orders.get", core.deadline(seconds, opened))
+    run = Performance(opened, "orders.get", core.deadline(seconds, opened), background=background)
     seen: ProviderOrder = yield from perform(run, Begun(opened.able(ReadsOrders).get_order(provider_id)))
     return (yield from _named(account, seen))
 

@@ -85,14 +85,16 @@ def create(core: Core, request: RefundRequest, *, seconds: float | None) -> Flow
     return (yield from _load(request.reference))
 
 
-def get(core: Core, reference: str, *, refresh: bool, seconds: float | None) -> Flow[Refund]:
+def get(core: Core, reference: str, *, refresh: bool, seconds: float | None, background: bool = False) -> Flow[Refund]:
     """The refund. With `refresh`, what is not final is read at the provider: the order first, then the refund
     itself. It is completed when the attempt whose payment it is shows as refunded.
     """
     found = yield from _load(reference)
     if not refresh or found.status.is_final or found.account not in core.accounts:
         return found
-    order = yield from orders.get(core, found.order, refresh=True, paid_too=True, seconds=seconds)
+    order = yield from orders.get(
+        core, found.order, refresh=True, paid_too=True, seconds=seconds, background=background
+    )
     attempt = next(attempt for attempt in order.attempts if attempt.number == found.attempt)
     if attempt.status is OrderStatus.REFUNDED:
         yield from transact(
@@ -104,7 +106,7 @@ def get(core: Core, reference: str, *, refresh: bool, seconds: float | None) -> 
     if number is None or not account.capabilities.variants("refunds.get"):
         return found
     account.require("refunds.get")
-    run = Performance(account, "refunds.get", core.deadline(seconds, account))
+    run = Performance(account, "refunds.get", core.deadline(seconds, account), background=background)
     seen: ProviderRefund = yield from perform(run, Begun(account.able(ReadsRefunds).get_refund(number)))
     # What a provider shows before it confirms says nothing about a refund whose own outcome is unknown.
     status = found.status if not seen.status.is_final and found.status is RefundStatus.UNCONFIRMED else seen.status

@@ -67,19 +67,20 @@ def create(core: Core, request: TradeRequest, *, account: str | None, seconds: f
     return (yield from _load(request.reference))
 
 
-def get(core: Core, reference: str, *, refresh: bool, seconds: float | None) -> Flow[Trade]:
+def get(core: Core, reference: str, *, refresh: bool, seconds: float | None, background: bool = False) -> Flow[Trade]:
     """The trade of this reference; with `refresh`, one that is not final is read at its provider first, and so is a
     cancelled one of which it is not known how much was filled.
     """
     found = yield from _load(reference)
     if not refresh or found.provider_id is None or found.account not in core.accounts:
         return found
+    account = core.account(found.account)
     if _fill_is_unknown(found):
-        account = core.account(found.account)
-        return (yield from _filled(core, reference, found, core.deadline(seconds, account)))
+        return (yield from _filled(core, reference, found, core.deadline(seconds, account), background=background))
     if found.status.is_final:
         return found
-    seen = yield from fetch(core, found.account, found.provider_id, seconds=seconds)
+    account.require("trades.get")
+    seen = yield from _read(account, found.provider_id, core.deadline(seconds, account), background=background)
     return (yield from _keep(core, reference, found, seen))
 
 
@@ -146,8 +147,8 @@ def page(
     return Page[Trade](items=tuple(_at(opened, trade) for trade in found.items), next=found.next)
 
 
-def _read(account: OpenAccount, provider_id: str, deadline: Deadline) -> Flow[Trade]:
-    run = Performance(account, "trades.get", deadline)
+def _read(account: OpenAccount, provider_id: str, deadline: Deadline, *, background: bool = False) -> Flow[Trade]:
+    run = Performance(account, "trades.get", deadline, background=background)
     seen: Trade = yield from perform(run, Begun(account.able(ReadsTrades).get_trade(provider_id)))
     return _at(account, seen)
 
@@ -156,7 +157,7 @@ def _fill_is_unknown(trade: Trade) -> bool:
     return trade.status is TradeStatus.CANCELLED and trade.filled is None and trade.provider_id is not None
 
 
-def _filled(core: Core, reference: str, known: Trade, deadline: Deadline) -> Flow[Trade]:
+def _filled(core: Core, reference: str, known: Trade, deadline: Deadline, *, background: bool = False) -> Flow[Trade]:
     """The cancelled trade with what was filled before, read at the provider; as it is known where that may not be
     asked. It stays cancelled, whatever the provider shows.
     """
@@ -166,7 +167,7 @@ def _filled(core: Core, reference: str, known: Trade, deadline: Deadline) -> Flo
     except (UnsupportedOperation, UnverifiedOperation):
         return known
     assert known.provider_id is not None
-    seen = yield from _read(account, known.provider_id, deadline)
+    seen = yield from _read(account, known.provider_id, deadline, background=background)
     if seen.filled is None:
         return known
     said = {name: getattr(seen, name) for name in _OF_FILLS if getattr(seen, name) is not None}

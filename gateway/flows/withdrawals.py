@@ -157,7 +157,9 @@ def _differs(request: WithdrawalRequest, made: ProviderWithdrawal) -> str | None
     return None
 
 
-def get(core: Core, reference: str, *, refresh: bool, seconds: float | None) -> Flow[Withdrawal]:
+def get(
+    core: Core, reference: str, *, refresh: bool, seconds: float | None, background: bool = False
+) -> Flow[Withdrawal]:
     """The payout; with `refresh` it is read at its provider first, where the provider has such a read."""
     found = yield from _load(reference)
     if not refresh or found.status.is_final or found.provider_id is None or found.account not in core.accounts:
@@ -167,7 +169,7 @@ def get(core: Core, reference: str, *, refresh: bool, seconds: float | None) -> 
         return found
     account.require("withdrawals.get")
     core.same_environment(account, found.environment, f"the withdrawal {reference}")
-    run = Performance(account, "withdrawals.get", core.deadline(seconds, account))
+    run = Performance(account, "withdrawals.get", core.deadline(seconds, account), background=background)
     seen: ProviderWithdrawal = yield from perform(
         run, Begun(account.able(ReadsWithdrawals).get_withdrawal(found.provider_id))
     )

@@ -67,6 +67,7 @@ def _follow_attempt(connection: Connection, was: Attempt | None, attempt: Attemp
         final=attempt.status.is_final or attempt.status is OrderStatus.EXPIRED,
         changed=was is None
         or (was.status, was.exceptions, was.provider_id) != (attempt.status, attempt.exceptions, attempt.provider_id),
+        made_at=attempt.created_at,
         batch=order.customer or "",
         now=now,
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, insert, or_, select, tuple_, update
 
 from gateway.models.base import Environment
+from gateway.models.orders import OrderStatus
 from gateway.store.tables import attempts, watches
 
 if TYPE_CHECKING:
@@ -20,14 +21,18 @@ __all__ = [
     "Count",
     "Due",
     "Shown",
+    "Waiting",
     "Watch",
     "counts",
     "due",
     "failed",
+    "failed_together",
     "follow",
     "forget",
+    "keep_found",
     "load",
     "looked",
+    "numberless",
     "places",
     "postpone",
     "shown",
@@ -96,6 +101,15 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """An attempt that is watched; `provider_id` None when its number at the provider is not known."""
+
+    watch: Watch
+    status: OrderStatus
+    provider_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Count:
     """What is watched of one account: how much of it is open, of unknown outcome, failing, and long overdue."""
 
@@ -122,9 +136,11 @@ def follow(
     final: bool,
     changed: bool,
     now: datetime,
+    made_at: datetime | None = None,
     batch: str = "",
 ) -> None:
-    """Have this looked at from now on, or note that it has changed. `number` is an order's attempt.
+    """Have this looked at from now on, or note that it has changed. `number` is an order's attempt; `made_at` when it
+    was asked for.
 
     What has changed is looked at soon again; `unknown` comes first; `final` is watched for late money only, and not
     anew when nothing has changed.
@@ -144,7 +160,7 @@ def follow(
                 environment=environment.value,
                 batch=batch,
                 rank=rank,
-                made_at=now,
+                made_at=made_at or now,
                 since=now,
                 looked_at=now,
                 next_at=now + FIRST_LOOK,
@@ -284,11 +300,33 @@ def waiting(
     now: datetime,
     since: datetime,
     limit: int,
-) -> list[Watch]:
+) -> list[Waiting]:
     """Those orders, what waits longest first."""
     conditions = _waiting(account, environment, batch, now, since)
-    query = select(watches).where(*conditions).order_by(watches.c.rank, watches.c.next_at).limit(limit)
-    return [_watch(row) for row in connection.execute(query)]
+    query = _with_attempts.where(*conditions).order_by(watches.c.rank, watches.c.next_at).limit(limit)
+    return [_waits(row) for row in connection.execute(query)]
+
+
+def numberless(
+    connection: Connection,
+    account: str,
+    environment: Environment,
+    *,
+    batch: str | None = None,
+    asked_since: datetime | None = None,
+    limit: int,
+) -> list[Waiting]:
+    """The watched attempts at this account whose number at the provider is not known."""
+    query = _with_attempts.where(
+        attempts.c.account == account,
+        attempts.c.environment == environment.value,
+        attempts.c.provider_id.is_(None),
+    )
+    if batch is not None:
+        query = query.where(watches.c.batch == batch)
+    if asked_since is not None:
+        query = query.where(watches.c.made_at >= asked_since)
+    return [_waits(row) for row in connection.execute(query.order_by(watches.c.id).limit(limit))]
 
 
 def looked(connection: Connection, seen: Iterable[tuple[Watch, datetime | None]], now: datetime) -> None:
@@ -341,13 +379,29 @@ def failed(connection: Connection, failures: Iterable[tuple[Watch, datetime]], e
     """These could not be read; each is tried again at its time."""
     rows = [{"watch": watch.id, "at": when} for watch, when in failures]
     if rows:
-        values = {
-            "next_at": bindparam("at"),
-            "looked_at": now,
-            "failures": watches.c.failures + 1,
-            "error": error,
-        }
+        values = {"next_at": bindparam("at"), **_failure(error, now)}
         connection.execute(update(watches).where(watches.c.id == bindparam("watch")).values(**values), rows)
+
+
+def failed_together(
+    connection: Connection,
+    account: str,
+    environment: Environment,
+    batch: str,
+    *,
+    now: datetime,
+    since: datetime,
+    error: str,
+    at: datetime,
+) -> None:
+    """The list of this customer could not be read: all that is due of it and was not looked at since then."""
+    conditions = _waiting(account, environment, batch, now, since)
+    connection.execute(update(watches).where(*conditions).values(next_at=at, **_failure(error, now)))
+
+
+def keep_found(connection: Connection, watch: Watch, found: list[dict[str, Any]]) -> None:
+    """Remember what it may be at the provider."""
+    connection.execute(update(watches).where(watches.c.id == watch.id).values(found=found))
 
 
 def suggestions(connection: Connection, reference: str, number: int = 0) -> list[dict[str, Any]]:
@@ -401,6 +455,21 @@ def counts(connection: Connection, now: datetime) -> list[Count]:
     ]
 
 
+_with_attempts = select(watches, attempts.c.status, attempts.c.provider_id).join_from(
+    attempts,
+    watches,
+    and_(
+        watches.c.kind == "order",
+        watches.c.reference == attempts.c.reference,
+        watches.c.number == attempts.c.number,
+    ),
+)
+
+
+def _waits(row: Row[Any]) -> Waiting:
+    return Waiting(_watch(row), OrderStatus(row.status), row.provider_id)
+
+
 def _thing(kind: str, reference: str, number: int) -> tuple[ColumnElement[bool], ...]:
     return watches.c.kind == kind, watches.c.reference == reference, watches.c.number == number
 
@@ -414,6 +483,10 @@ def _not_after(now: datetime) -> dict[str, Any]:
     return {
         name: case((watches.c[name] > now, now), else_=watches.c[name]) for name in ("made_at", "since", "final_at")
     }
+
+
+def _failure(error: str, now: datetime) -> dict[str, Any]:
+    return {"failures": watches.c.failures + 1, "error": error, **_not_after(now)}
 
 
 def _waiting(
