@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gateway.flows import refunds as refunds
     from gateway.flows import settling as settling
     from gateway.flows import trades as trades
+    from gateway.flows import watching as watching
     from gateway.flows import withdrawals as withdrawals
 
 
