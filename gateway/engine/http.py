@@ -5,11 +5,13 @@ given.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 import ssl
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +30,8 @@ logging.getLogger("httpcore").setLevel(logging.WARNING)
 LARGEST_ANSWER = 4 * 1024 * 1024
 _CONNECT_SECONDS = 10.0
 _MOST_CONNECTIONS = 100
+_MOST_IDLE = 20
+_LONGEST_IDLE = 15.0
 _GRACE = 0.05
 _HEADERS = {
     "User-Agent": f"crypto-gateway/{__version__}",
@@ -66,7 +70,8 @@ class Connection:
     proxy: str | None = None
     ca_file: str | None = None
 
-    def options(self) -> dict[str, Any]:
+    def options(self, connections: int = _MOST_CONNECTIONS) -> dict[str, Any]:
+        """What a transport of so many connections is made with."""
         # trust_env off: which proxy is used is a setting of the account, not of whoever started the process.
         verify: ssl.SSLContext | bool = ssl.create_default_context(cafile=self.ca_file) if self.ca_file else True
         return {
@@ -74,7 +79,9 @@ class Connection:
             "proxy": httpx.Proxy(self.proxy) if self.proxy else None,
             "trust_env": False,
             "limits": httpx.Limits(
-                max_connections=_MOST_CONNECTIONS, max_keepalive_connections=20, keepalive_expiry=15.0
+                max_connections=connections,
+                max_keepalive_connections=min(connections, _MOST_IDLE),
+                keepalive_expiry=_LONGEST_IDLE,
             ),
         }
 
@@ -236,14 +243,29 @@ class SyncTransport:
         self._transport.close()
 
 
-class AsyncTransport:
-    """As SyncTransport, for one event loop."""
+def _line(connection: Connection) -> Callable[[], httpx.AsyncBaseTransport]:
+    """Makes a transport of one connection."""
+    options = connection.options(connections=1)
+    # One for all of them: the certificates of all authorities take longer to load than a call takes.
+    options["verify"] = httpx.create_ssl_context(options["verify"], trust_env=False)
+    return functools.partial(httpx.AsyncHTTPTransport, **options)
 
-    def __init__(self, connection: Connection, transport: httpx.AsyncBaseTransport | None = None) -> None:
+
+class AsyncTransport:
+    """As SyncTransport, for one event loop.
+
+    Each connection is a transport of its own. One of many connections looks at all their sockets, and through all
+    calls that wait, whenever a call begins or ends; with many calls at once that is most of the work. `make` makes
+    something else where nothing is to go over a network.
+    """
+
+    def __init__(self, connection: Connection, make: Callable[[], httpx.AsyncBaseTransport] | None = None) -> None:
         self._connection = connection
-        self._transport = transport or httpx.AsyncHTTPTransport(**connection.options())
-        # Calls that find no connection free wait here. The library's pool looks through all that wait in it whenever a
-        # call begins or ends; with a thousand of them that is most of the work.
+        self._make = make or _line(connection)
+        self._made: set[httpx.AsyncBaseTransport] = set()
+        self._idle: deque[tuple[float, httpx.AsyncBaseTransport]] = deque()
+        """Since when, and which; the one used last is last, and is used next."""
+        # Calls that find no connection free wait here.
         self._room = asyncio.Semaphore(_MOST_CONNECTIONS)
 
     async def send(self, request: Request, timeout: float) -> Response:
@@ -252,24 +274,45 @@ class AsyncTransport:
             # The library gives up first: it closes its socket then, which it does not when a handshake is cancelled.
             async with asyncio.timeout(timeout + _GRACE), self._room:
                 left = max(end - time.monotonic(), 0.001)
-                return await self._exchange(self._connection.build(request, left, trace.in_async))
+                response = await self._exchange(self._connection.build(request, left, trace.in_async))
         except TimeoutError as error:
             words = "no complete answer in time" if trace.sent else "no connection in time"
             raise TransportFailure(words, sent=trace.sent) from error
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError) as error:
             raise _failure(error, trace.sent, self._connection) from (None if isinstance(error, _UNSENDABLE) else error)
+        await self._close_surplus()
+        return response
 
     async def _exchange(self, prepared: httpx.Request) -> Response:
-        answer = await self._transport.handle_async_request(prepared)
-        content = bytearray()
+        transport = self._idle.pop()[1] if self._idle else self._make()
+        self._made.add(transport)
         try:
-            async for chunk in answer.aiter_bytes():
-                content += chunk
-                if len(content) > LARGEST_ANSWER:
-                    raise _too_large()
+            answer = await transport.handle_async_request(prepared)
+            content = bytearray()
+            try:
+                async for chunk in answer.aiter_bytes():
+                    content += chunk
+                    if len(content) > LARGEST_ANSWER:
+                        raise _too_large()
+            finally:
+                await answer.aclose()
         finally:
-            await answer.aclose()
+            # After a failure too: it has closed its connection then, and opens another.
+            self._idle.append((time.monotonic(), transport))
         return _response(answer.status_code, answer.headers, bytes(content))
 
+    async def _close_surplus(self) -> None:
+        """Those beside the number that is kept, unless calls wait for them, and those that were idle for too long."""
+        most = _MOST_CONNECTIONS if self._room.locked() else _MOST_IDLE
+        while self._idle and (len(self._idle) > most or self._idle[0][0] < time.monotonic() - _LONGEST_IDLE):
+            transport = self._idle.popleft()[1]
+            self._made.discard(transport)
+            # Whatever is wrong with that one, this call has its answer.
+            with contextlib.suppress(Exception):
+                await transport.aclose()
+
     async def close(self) -> None:
-        await self._transport.aclose()
+        made, self._made = self._made, set()
+        self._idle.clear()
+        for transport in made:
+            await transport.aclose()

@@ -39,7 +39,7 @@ class Counting(httpx.AsyncBaseTransport):
 def test_no_more_are_under_way_than_there_are_connections_and_all_are_answered() -> None:
     async def go() -> None:
         counting = Counting()
-        transport = AsyncTransport(Connection("http://127.0.0.1:9"), counting)
+        transport = AsyncTransport(Connection("http://127.0.0.1:9"), lambda: counting)
         calls = [asyncio.create_task(transport.send(REQUEST, 30)) for _ in range(CALLS)]
         await counting.full.wait()
         for _ in range(10):
@@ -58,7 +58,7 @@ def test_no_more_are_under_way_than_there_are_connections_and_all_are_answered()
 def test_a_call_that_never_gets_a_connection_was_not_sent() -> None:
     async def go() -> None:
         counting = Counting()
-        transport = AsyncTransport(Connection("http://127.0.0.1:9"), counting)
+        transport = AsyncTransport(Connection("http://127.0.0.1:9"), lambda: counting)
         calls = [asyncio.create_task(transport.send(REQUEST, 30)) for _ in range(100)]
         await counting.full.wait()
         with pytest.raises(TransportFailure, match="no connection in time") as caught:
