@@ -11,7 +11,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import loopback_only
-from support.postgres import other_postgres, postgres, postgres_server  # noqa: F401 - fixtures for every test
+from support.postgres import (  # noqa: F401 - fixtures for every test
+    empty_postgres,
+    other_postgres,
+    postgres,
+    postgres_server,
+)
 
 TESTS = Path(__file__).parent
 PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}

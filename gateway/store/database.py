@@ -1,61 +1,63 @@
-"""The database: opening, transactions, checking, upgrading. All that is particular to SQLite stands here."""
+"""The database as everything above it knows it: opening, transactions, checking, upgrading.
+
+`sqlite.py` and `postgresql.py` hold what is particular to each.
+"""
 
 from __future__ import annotations
 
 import os
-import sqlite3
 import sys
 import threading
-import time
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager, suppress
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, NoReturn, Self, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.pool import QueuePool, StaticPool
+from sqlalchemy import URL, Connection, func, insert, make_url, select
+from sqlalchemy.exc import ArgumentError
 
 from gateway.errors import ConfigurationError, StoreError
 from gateway.store import schema
-from gateway.store.failures import failure
-from gateway.store.lanes import FileLanes, Lanes, LaneToken, MemoryLanes, enter
+from gateway.store.lanes import Lanes, LaneToken, enter
 from gateway.store.owner import Owner, this_process
-from gateway.store.tables import journal
+from gateway.store.tables import journal, request_numbers
 from gateway.store.together import Together
 
-__all__ = ["Database", "LaneToken"]
+__all__ = ["BUSY_SECONDS", "Database", "LaneToken"]
 
 T = TypeVar("T")
 
 BUSY_SECONDS = 10
 """How long a transaction waits for another one, in this process or elsewhere."""
 
-_SYNCHRONOUS = {0: "off", 1: "normal", 2: "full", 3: "extra"}
+_EXAMPLES = "write sqlite:///gateway.db, sqlite:////var/lib/shop/gateway.db or postgresql://user:password@host/database"
 
 
-class Database:
-    """One store, safe for many threads; transactions of one process take turns. Close it when done."""
+class Database(ABC):
+    """One store, safe for many threads. Close it when done."""
 
-    def __init__(self, engine: Engine, name: str, lanes: Lanes) -> None:
-        self._engine = engine
-        self._lanes = lanes
-        self._lock = threading.Lock()
-        self._holder: int | None = None
-        self._refusal: str | None = None
-        self._quiet = False
-        self._file: tuple[int, int] | None = None
-        self._together = Together(self.transaction)
+    parallel: ClassVar[int] = 1
+    """How many transactions of one process can run at the same time."""
+
+    _writing: ClassVar[str]
+    _reading: ClassVar[str]
+
+    def __init__(self, name: str, lanes: Lanes) -> None:
         self.name = name
-        """The path of the file, or `:memory:`; for messages."""
+        """Where it is, without user and password; for messages."""
+        self._lanes = lanes
+        self._refusal: str | None = None
+        self._thread = threading.local()
+        self._together = Together(self.transaction)
         _open.add(self)
 
-    @classmethod
-    def open(cls, url: str, *, create: bool = True, any_schema: bool = False) -> Database:
-        """The store at `sqlite:///PATH`, or one in memory at `sqlite://`.
+    @staticmethod
+    def open(url: str, *, create: bool = True, any_schema: bool = False) -> Database:
+        """The store at `sqlite:///PATH`, one in memory at `sqlite://`, or that of a PostgreSQL server at
+        `postgresql://USER:PASSWORD@HOST/DATABASE`, where `?schema=NAME` gives it a schema of its own.
 
         A file that is missing is made (not with `create=False`) and an empty database gets its tables. Raises
         ConfigurationError for what is no such URL and StoreError for a database that cannot be used, such as one
@@ -63,12 +65,20 @@ class Database:
         """
         if sys.platform == "win32":
             raise StoreError("the store needs a POSIX system, for locks between processes", hint="use Linux or macOS")
-        path = _path(_parsed(url))
-        if path is None:
-            database = cls(_engine(None), ":memory:", MemoryLanes())
-        else:
-            _make_file(path, create)
-            database = cls(_engine(path), str(path), FileLanes(Path(f"{path}-lanes")))
+        parsed = _parsed(url)
+        match parsed.get_backend_name():
+            case "sqlite":
+                from gateway.store.sqlite import open_file
+
+                database: Database = open_file(parsed, create=create)
+            case "postgresql":
+                from gateway.store.postgresql import open_server
+
+                database = open_server(parsed)
+            case other:
+                raise ConfigurationError(
+                    f"store: {other} is not supported", hint="use SQLite or PostgreSQL: " + _EXAMPLES
+                )
         try:
             if not any_schema:
                 database._prepare(create)
@@ -78,13 +88,13 @@ class Database:
         return database
 
     def transaction(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` alone: nobody else writes between its reads and its writes. Committed when it returns.
+        """Run `work` as if alone: nobody else writes between its reads and its writes. Committed when it returns.
 
-        When it raises, everything is rolled back and the exception comes out. The database's own failures are
-        StoreErrors; `retryable` ones may be repeated.
+        It may be run several times until it is committed, so it keeps nothing outside the store. When it raises,
+        everything is rolled back and the exception comes out. The database's own failures are StoreErrors;
+        `retryable` ones may be repeated.
         """
-        with self._connected("BEGIN IMMEDIATE") as connection:
-            return work(connection)
+        return self._run(self._writing, work)
 
     def together(self, work: Callable[[Connection], T]) -> Future[T]:
         """As `transaction`, sharing it with others that come at the same time; the result is there when it is durable.
@@ -92,51 +102,46 @@ class Database:
         The work may be run twice.
         """
         self._require_usable()
-        if self._holder == threading.get_ident():
-            raise StoreError("a transaction was begun inside a transaction", hint="pass the connection on instead")
+        self._require_outside()
         return self._together.submit(work)
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work`, which only reads, on one state of the store; others may go on writing meanwhile."""
-        with self._connected("BEGIN") as connection:
-            return work(connection)
+        return self._run(self._reading, work)
 
     def require_writable(self) -> None:
         """Write, and take it back. Raises StoreError, with what to do, when the store cannot be written."""
-        with self._connected("BEGIN IMMEDIATE") as connection:
-            connection.exec_driver_sql("CREATE TABLE write_probe (n INTEGER)")
-            connection.rollback()
+
+        def write(connection: Connection) -> NoReturn:
+            connection.execute(insert(request_numbers).values(key="is it writable?", last=0))
+            raise _TakenBack
+
+        with suppress(_TakenBack):
+            self.transaction(write)
 
     def check(self) -> dict[str, Any]:
         """The health of the store as JSON-able data; `ok` sums it up. Changes nothing."""
-        with self._connected("BEGIN") as connection:
+        with self._connected(self._reading) as connection:
             revision = schema.stored_revision(connection, self.name)
-            integrity = [str(found) for found in _pragma(connection, "integrity_check")]
-            dangling = [
-                f"{row[0]} row {row[1]} names a row of {row[2]} that is not there"
-                for row in connection.exec_driver_sql("PRAGMA foreign_key_check")
-            ]
+            sound, found = self._health(connection)
             states: dict[str, int] = {}
             if revision is not None:
                 counted = connection.execute(select(journal.c.state, func.count()).group_by(journal.c.state))
                 states = {row[0]: row[1] for row in counted}
             return {
                 "store": self.name,
-                "ok": revision == schema.HEAD and integrity == ["ok"] and not dangling,
+                "ok": revision == schema.HEAD and sound,
                 "schema": revision,
                 "head": schema.HEAD,
-                "integrity": integrity,
-                "foreign_keys": dangling,
                 "journal": states,
-                "journal_mode": str(_pragma(connection, "journal_mode")[0]),
-                "synchronous": _SYNCHRONOUS.get(_pragma(connection, "synchronous")[0], "unknown"),
+                **found,
             }
 
     def upgrade(self) -> str:
         """Bring the schema up to date and return its revision. All or nothing; doing it again changes nothing."""
         token = self.enter_lane("schema", BUSY_SECONDS)
         try:
-            self._patiently(self._use_write_ahead_log)
+            self._make_ready()
             return self._patiently(lambda: self.transaction(self._upgrade))
         finally:
             self.leave_lane(token)
@@ -155,6 +160,10 @@ class Database:
         self._require_usable()
         return self._lanes.try_enter(name)
 
+    def holds_lane(self, token: LaneToken) -> bool:
+        """Whether it is still held: a server that was restarted has taken it back."""
+        return self._lanes.holds(token)
+
     def leave_lane(self, token: LaneToken) -> None:
         """Give the lane back. Leaving twice does nothing."""
         token.leave()
@@ -169,7 +178,7 @@ class Database:
         self._refusal = "it is closed"
         _open.discard(self)
         self._lanes.close()
-        self._engine.dispose()
+        self._disconnect()
 
     def __enter__(self) -> Self:
         return self
@@ -180,81 +189,58 @@ class Database:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Database({self.name!r})"
+        return f"{type(self).__name__}({self.name!r})"
+
+    @abstractmethod
+    def _connected(self, begin: str) -> AbstractContextManager[Connection]:
+        """A connection in a transaction that begins with this statement, committed at the end."""
+
+    @abstractmethod
+    def _run(self, begin: str, work: Callable[[Connection], T]) -> T:
+        """Run `work` in such a transaction, again where the database asks for it."""
+
+    @abstractmethod
+    def _prepare(self, create: bool) -> None:
+        """Give an empty database its tables; refuse one of another schema."""
+
+    @abstractmethod
+    def _make_ready(self) -> None:
+        """What has to be so before there can be tables."""
+
+    @abstractmethod
+    def _health(self, connection: Connection) -> tuple[bool, dict[str, Any]]:
+        """Whether the database is sound, and what it says of itself."""
+
+    @abstractmethod
+    def _disconnect(self) -> None:
+        """Close the connections that nobody is using."""
+
+    @abstractmethod
+    def _patiently(self, act: Callable[[], T]) -> T:
+        """Repeat what the database refuses at once while another process changes the schema."""
+
+    def _is_inside(self) -> bool:
+        """Whether this thread is in a transaction."""
+        return getattr(self._thread, "inside", False)
 
     def _require_usable(self) -> None:
         if self._refusal:
             raise StoreError(f"the store {self.name} cannot be used: {self._refusal}", hint="open it again")
 
-    def _require_same_file(self) -> None:
-        """A file that was deleted or replaced while it was open would still be written to, and nobody would ever
-        read that again: what left would be forgotten, and could leave once more.
-        """
-        if isinstance(self._lanes, MemoryLanes):
-            return
-        try:
-            found = os.stat(self.name)
-        except FileNotFoundError:
-            there = None
-        except OSError:
-            return  # it cannot be looked at any more, which SQLite does not need
-        else:
-            there = (found.st_dev, found.st_ino)
-        self._file = self._file or there
-        if there != self._file:
-            raise StoreError(
-                f"the store {self.name}: the file was {'replaced' if there else 'deleted'} while it was open",
-                hint="put the right file there, and open the gateway again",
-            )
+    def _require_outside(self) -> None:
+        if self._is_inside():
+            raise StoreError("a transaction was begun inside a transaction", hint="pass the connection on instead")
 
     @contextmanager
-    def _connected(self, begin: str) -> Iterator[Connection]:
-        """A connection in a transaction, the only one of this process."""
+    def _entered(self) -> Iterator[None]:
+        """Around every transaction."""
         self._require_usable()
-        if self._holder == threading.get_ident():
-            raise StoreError("a transaction was begun inside a transaction", hint="pass the connection on instead")
-        if not self._lock.acquire(timeout=BUSY_SECONDS):
-            raise StoreError(
-                f"the store {self.name}: another thread's transaction has not ended within {BUSY_SECONDS} s",
-                retryable=True,
-                hint="repeat the call",
-            )
+        self._require_outside()
+        self._thread.inside = True
         try:
-            self._holder = threading.get_ident()
-            with self._engine.connect().execution_options(gateway_begin=begin) as connection, connection.begin():
-                self._require_same_file()
-                yield connection
-        except (SQLAlchemyError, sqlite3.Error) as error:
-            # Without its cause, whose text is a statement.
-            raise failure(error, self.name) from None
+            yield
         finally:
-            self._holder = None
-            self._lock.release()
-
-    def _prepare(self, create: bool) -> None:
-        """Give an empty database its tables; refuse one of another schema."""
-        try:
-            revision, mode = self._look()
-            if revision is not None:
-                schema.require_current(revision, self.name)
-                if mode in ("wal", "memory"):
-                    return
-            elif not create:
-                raise StoreError(f"{self.name} is an empty file, not a store", hint="check the path in `store`")
-        except StoreError as error:
-            if not error.retryable:
-                raise
-            # Another process is making it just now: its turn ends with the lane.
-        token = self.enter_lane("schema", BUSY_SECONDS)
-        try:
-            self._patiently(self._use_write_ahead_log)
-            self._patiently(lambda: self.transaction(self._make_tables))
-        finally:
-            self.leave_lane(token)
-
-    def _look(self) -> tuple[str | None, str]:
-        with self._connected("BEGIN") as connection:
-            return schema.stored_revision(connection, self.name), str(_pragma(connection, "journal_mode")[0])
+            self._thread.inside = False
 
     def _make_tables(self, connection: Connection) -> None:
         revision = schema.stored_revision(connection, self.name)
@@ -271,38 +257,21 @@ class Database:
             schema.upgrade(connection)
         return schema.HEAD
 
-    def _use_write_ahead_log(self) -> None:
-        """Kept in the file from then on. Outside a transaction, where alone SQLite changes it."""
-        with self._connected("") as connection:
-            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-
-    def _patiently(self, act: Callable[[], T]) -> T:
-        """Repeat what SQLite refuses at once, without waiting, while another process changes the same file."""
-        until = time.monotonic() + BUSY_SECONDS
-        while True:
-            try:
-                return act()
-            except StoreError as error:
-                if not error.retryable or time.monotonic() >= until:
-                    raise
-            time.sleep(0.01)
-
-    # SQLite connections must not cross a fork (https://www.sqlite.org/howtocorrupt.html, 2.6): none is open during one.
+    @abstractmethod
     def _before_fork(self) -> None:
-        self._quiet = self._holder != threading.get_ident() and self._lock.acquire(timeout=BUSY_SECONDS)
-        if self._quiet and not isinstance(self._lanes, MemoryLanes):
-            self._engine.dispose()
+        """In the parent, by the thread that forks."""
 
     def _after_fork(self, *, child: bool) -> None:
-        if self._quiet:
-            self._lock.release()
-        elif child:
-            self._refusal = "the process was forked inside one of its transactions"
+        """In the parent and in the child."""
         if child:
+            if self._is_inside():
+                self._refusal = "the process was forked inside one of its transactions"
             self._together.after_fork()
             self._lanes.after_fork()
-            if isinstance(self._lanes, MemoryLanes):
-                self._refusal = "it is in the memory of the process that this one was forked from"
+
+
+class _TakenBack(Exception):
+    """What was written on trial."""
 
 
 _open: weakref.WeakSet[Database] = weakref.WeakSet()
@@ -331,73 +300,6 @@ getattr(os, "register_at_fork", dict)(
 
 def _parsed(url: str) -> URL:
     try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise ConfigurationError(
-            "store: not a database URL", hint="write sqlite:///gateway.db, or sqlite:////var/lib/shop/gateway.db"
-        ) from None
-    if parsed.get_backend_name() != "sqlite":
-        raise ConfigurationError(
-            f"store: {parsed.get_backend_name()} is not supported by this version",
-            hint="use SQLite: sqlite:///gateway.db",
-        )
-    if parsed.drivername not in ("sqlite", "sqlite+pysqlite") or parsed.query or parsed.host:
-        raise ConfigurationError(
-            "store: a SQLite URL has a path and nothing else",
-            hint="write sqlite:///gateway.db, or sqlite:////var/lib/shop/gateway.db",
-        )
-    return parsed
-
-
-def _path(url: URL) -> Path | None:
-    if url.database in (None, "", ":memory:"):
-        return None
-    # Absolute, so that a later change of folder does not lead to another file.
-    return Path(str(url.database)).absolute()
-
-
-def _make_file(path: Path, create: bool) -> None:
-    """The empty file, for its owner only; SQLite gives its other files the same mode. One that is there stays."""
-    if not create and not path.exists():
-        raise StoreError(f"there is no store at {path}", hint="check the path in `store`")
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    except FileExistsError:
-        if path.is_dir():
-            raise StoreError(f"{path} is a folder", hint="name a file in it") from None
-    except FileNotFoundError:
-        raise StoreError(f"the folder {path.parent} does not exist", hint="make it, or correct `store`") from None
-    except OSError as error:
-        raise StoreError(
-            f"the store {path} cannot be made: {error.strerror}", hint="check that this user may write in its folder"
-        ) from None
-
-
-def _engine(path: Path | None) -> Engine:
-    url = URL.create("sqlite+pysqlite", database=None if path is None else str(path))
-    arguments = {"check_same_thread": False, "timeout": BUSY_SECONDS}
-    if path is None:
-        engine = create_engine(url, poolclass=StaticPool, connect_args=arguments, hide_parameters=True)
-    else:
-        engine = create_engine(
-            url, poolclass=QueuePool, pool_size=1, max_overflow=0, connect_args=arguments, hide_parameters=True
-        )
-    event.listen(engine, "connect", _set_up)
-    event.listen(engine, "begin", _begin)
-    return engine
-
-
-def _set_up(connection: sqlite3.Connection, record: object) -> None:
-    connection.isolation_level = None  # no BEGIN by the driver: `_begin` says which
-    connection.execute("PRAGMA foreign_keys=ON")
-    connection.execute("PRAGMA synchronous=FULL")
-
-
-def _begin(connection: Connection) -> None:
-    statement = connection.get_execution_options()["gateway_begin"]
-    if statement:
-        connection.exec_driver_sql(statement)
-
-
-def _pragma(connection: Connection, name: str) -> list[Any]:
-    return [row[0] for row in connection.exec_driver_sql(f"PRAGMA {name}")]
+        return make_url(url)
+    except (ArgumentError, ValueError):  # whose text can be a part of the URL, and that of the password
+        raise ConfigurationError("store: not a database URL", hint=_EXAMPLES) from None

@@ -11,11 +11,14 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway.errors import StoreError
 
-__all__ = ["FileLanes", "LaneToken", "Lanes", "MemoryLanes", "enter"]
+if TYPE_CHECKING:
+    import psycopg
+
+__all__ = ["FileLanes", "LaneToken", "Lanes", "MemoryLanes", "ServerLanes", "enter"]
 
 _FIRST_LOOK = 0.002
 _LONGEST_LOOK = 0.05
@@ -30,6 +33,10 @@ class LaneToken:
         self.name = name
         self._give_back: Callable[[], None] | None = give_back
 
+    @property
+    def left(self) -> bool:
+        return self._give_back is None
+
     def leave(self) -> None:
         give_back, self._give_back = self._give_back, None
         if give_back is not None:
@@ -43,6 +50,10 @@ class LaneToken:
 class Lanes(Protocol):
     def try_enter(self, name: str) -> LaneToken | None:
         """The lane, or None when somebody else is in it."""
+        ...
+
+    def holds(self, token: LaneToken) -> bool:
+        """Whether the lane is still held."""
         ...
 
     def close(self) -> None:
@@ -69,7 +80,7 @@ def enter(lanes: Lanes, name: str, timeout: float) -> LaneToken:
                 retryable=True,
                 hint="repeat the call",
             )
-        time.sleep(min(pause, left))  # flock has no time-out of its own
+        time.sleep(min(pause, left))  # neither flock nor a lock tried for has a time-out of its own
         pause = min(_LONGEST_LOOK, pause * 2)
 
 
@@ -86,6 +97,9 @@ class MemoryLanes:
                 return None
             self._taken.add(name)
         return LaneToken(name, lambda: self._taken.discard(name))
+
+    def holds(self, token: LaneToken) -> bool:
+        return not token.left
 
     def close(self) -> None:
         self._taken.clear()
@@ -130,6 +144,9 @@ class FileLanes:
         self._held[descriptor] = token
         return token
 
+    def holds(self, token: LaneToken) -> bool:
+        return not token.left
+
     def _give_back(self, path: Path, descriptor: int) -> None:
         import fcntl
 
@@ -152,6 +169,99 @@ class FileLanes:
         for descriptor, token in held.items():
             token.forget()
             os.close(descriptor)
+
+
+class ServerLanes:
+    """Advisory locks of PostgreSQL, held by a connection of their own.
+
+    A connection that is lost loses its lanes: the server gives them to the next. Within this process they stay taken
+    until they are left.
+    """
+
+    def __init__(self, connect: Callable[[], tuple[psycopg.Connection[Any], str]]) -> None:
+        """`connect` gives a connection and the name of the schema that the gateway's tables are in."""
+        self._connect = connect
+        self._session: psycopg.Connection[Any] | None = None
+        self._schema = ""
+        self._held: dict[str, LaneToken] = {}
+        self._sessions: dict[str, psycopg.Connection[Any]] = {}
+        self._lock = threading.Lock()
+        self._inherited: list[object] = []
+
+    def try_enter(self, name: str) -> LaneToken | None:
+        with self._lock:
+            if name in self._held:
+                return None  # a session is let into a lock of its own again
+            session = self._take(name)
+            if session is None:
+                return None
+            self._held[name] = token = LaneToken(name, lambda: self._give_back(name, session))
+            self._sessions[name] = session
+            return token
+
+    def holds(self, token: LaneToken) -> bool:
+        """Asks the server, which takes the lane from a connection that is lost."""
+        import psycopg
+
+        with self._lock:
+            session = self._sessions.get(token.name)
+            if token.left or session is None or session is not self._session or session.closed:
+                return False
+            try:
+                session.execute("SELECT 1")
+            except psycopg.Error:
+                session.close()
+                return False
+            return True
+
+    def _take(self, name: str) -> psycopg.Connection[Any] | None:
+        """The connection that has the lane now; None when somebody else has it."""
+        import psycopg
+
+        while True:
+            fresh = self._session is None or self._session.closed
+            if self._session is None or fresh:
+                self._session, self._schema = self._connect()
+            try:
+                row = self._session.execute("SELECT pg_try_advisory_lock(%s)", [self._key(name)]).fetchone()
+                return self._session if row and row[0] else None
+            except psycopg.Error:
+                self._session.close()
+                if fresh:
+                    raise StoreError(
+                        f"the store's server could not be asked for {name!r}; nothing was done",
+                        retryable=True,
+                        hint="repeat the call",
+                    ) from None
+
+    def _key(self, name: str) -> int:
+        """A number of 64 bits. Two gateways in two schemas of one database have lanes of their own."""
+        digest = hashlib.sha256(f"{self._schema}\0{name}".encode()).digest()
+        return int.from_bytes(digest[:8], "big", signed=True)
+
+    def _give_back(self, name: str, session: psycopg.Connection[Any]) -> None:
+        import psycopg
+
+        with self._lock:
+            del self._held[name]
+            if session is self._session and not session.closed:
+                try:
+                    session.execute("SELECT pg_advisory_unlock(%s)", [self._key(name)])
+                except psycopg.Error:
+                    session.close()
+
+    def close(self) -> None:
+        for token in tuple(self._held.values()):
+            token.leave()
+        if self._session is not None:
+            self._session.close()
+
+    def after_fork(self) -> None:
+        # The connection is the parent's: neither used nor closed.
+        self._inherited.append(self._session)
+        for token in self._held.values():
+            token.forget()
+        self._session, self._held, self._lock = None, {}, threading.Lock()
 
 
 def _is_same(path: Path, descriptor: int) -> bool:

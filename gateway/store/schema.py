@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import column, inspect, select, table
+from sqlalchemy import column, func, inspect, select, table
 
 from gateway.errors import StoreError
 
@@ -23,14 +23,24 @@ _version = table("alembic_version", column("version_num"))
 
 def stored_revision(connection: Connection, store: str) -> str | None:
     """The revision that the database says it has; None for an empty one. Raises StoreError for one of others."""
-    names = set(inspect(connection).get_table_names())
+    server = connection.dialect.name == "postgresql"
+    # The one where new tables go, whatever else is on the search path.
+    own = connection.execute(select(func.current_schema())).scalar() if server else None
+    if server and own is None:
+        return None
+    # Procrastinate may have come first: workers keep their queue in the same place.
+    names = {name for name in inspect(connection).get_table_names(own) if not name.startswith("procrastinate_")}
     if not names:
         return None
-    found = connection.execute(select(_version.c.version_num)).scalars().all() if "alembic_version" in names else []
+    ours = {"alembic_version", "journal"} <= names
+    found = connection.execute(select(_version.c.version_num)).scalars().all() if ours else []
     if len(found) != 1:
+        # Its tables would stand among those of a shop: both have orders and customers.
         raise StoreError(
             f"{store} is a database, but not one of the gateway's; nothing in it was changed",
-            hint="point `store` to a file of its own",
+            hint="give the gateway a schema of its own: add ?schema=gateway to `store`"
+            if server
+            else "point `store` to a file of its own",
         )
     return str(found[0])
 

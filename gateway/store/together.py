@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gateway.errors import StoreError
+from gateway.store.failures import Trouble, trouble
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -92,6 +93,8 @@ class Together:
             try:
                 return [work(connection) for work, _ in batch]
             except Exception as error:
+                if trouble(error) in (Trouble.CONFLICT, Trouble.LOST, Trouble.READ_ONLY):
+                    raise  # of the transaction, not of this work: all of them are run again
                 raise _Failed from error
 
         try:

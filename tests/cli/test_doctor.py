@@ -297,8 +297,8 @@ def test_a_store_that_cannot_be_used(report: Run, configure: Callable[..., None]
     assert found.one("store")["level"] == "problem"
     assert found.one("read", "shop")["level"] == "ok"
 
-    configure(more='store = "postgresql://shop@localhost/gateway"\n')
-    assert "is not supported" in report().one("store")["found"]
+    configure(more='store = "postgresql://shop@127.0.0.1:1/gateway"\n')
+    assert "the server cannot be reached" in report().one("store")["found"]
     configure(more='store = "sqlite:///nowhere/gateway.db"\n')
     assert "there is no store at" in report().one("store")["found"]
 
@@ -325,15 +325,15 @@ def test_a_database_that_is_read_only_is_not_writable(
     report: Run, cli: Run, shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cli("orders", "create", "--reference", "d-4", "--price", "9 USD", "--account", "aurpay")
-    from gateway.store import database
+    from gateway.store import sqlite
 
-    real = database._set_up
+    real = sqlite._set_up
 
     def read_only(connection: sqlite3.Connection, record: object) -> None:
         real(connection, record)
         connection.execute("PRAGMA query_only=ON")
 
-    monkeypatch.setattr(database, "_set_up", read_only)
+    monkeypatch.setattr(sqlite, "_set_up", read_only)
     store = report().one("store")
     assert (store["level"], store["todo"]) == ("problem", "make the file and its folder writable for this user")
 

@@ -166,3 +166,21 @@ def all_say(started: list[Child]) -> list[Any]:
     for child in started:
         child.go()
     return [child.says() for child in started]
+
+
+def forked(act: Callable[[], Any]) -> str:
+    """What `act` returns in a forked child, as text; its error where it raises one."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            told = str(act())
+        except BaseException as error:
+            told = f"{type(error).__name__}: {error}"
+        os.write(writing, told.encode())
+        os._exit(0)
+    os.close(writing)
+    with open(reading, encoding="utf-8") as pipe:
+        told = pipe.read()
+    assert os.waitpid(child, 0)[1] == 0
+    return told

@@ -17,9 +17,11 @@ from gateway.store.database import Database
 from store.samples import children, open_files
 
 
-@pytest.fixture(params=["file", "memory"])
-def store(request: pytest.FixtureRequest, url: str) -> Iterator[Database]:
-    with Database.open(url if request.param == "file" else "sqlite://") as database:
+@pytest.fixture(params=["file", "memory", "server"])
+def store(request: pytest.FixtureRequest) -> Iterator[Database]:
+    names = {"file": "sqlite_url", "server": "postgres"}
+    url = request.getfixturevalue(names[request.param]) if request.param in names else "sqlite://"
+    with Database.open(url) as database:
         yield database
 
 
@@ -110,62 +112,64 @@ class TestProcesses:
 
 
 class TestFiles:
-    def test_closing_the_store_leaves_its_lanes(self, database: Database, url: str, tmp_path: Path) -> None:
-        token = database.enter_lane("a", 0)
-        database.close()
-        database.leave_lane(token)
+    def test_closing_the_store_leaves_its_lanes(
+        self, sqlite_database: Database, sqlite_url: str, tmp_path: Path
+    ) -> None:
+        token = sqlite_database.enter_lane("a", 0)
+        sqlite_database.close()
+        sqlite_database.leave_lane(token)
         assert open_files(tmp_path) == {}
-        with Database.open(url) as again:
+        with Database.open(sqlite_url) as again:
             assert again.try_lane("a") is not None
 
-    def test_no_name_is_seen_and_nothing_stays(self, database: Database, tmp_path: Path) -> None:
+    def test_no_name_is_seen_and_nothing_stays(self, sqlite_database: Database, tmp_path: Path) -> None:
         folder = tmp_path / "gateway.db-lanes"
-        token = database.enter_lane("shop/secret", 0)
+        token = sqlite_database.enter_lane("shop/secret", 0)
         (held,) = folder.iterdir()
         assert "shop" not in held.name
         assert held.stat().st_mode & 0o777 == 0o600
-        database.leave_lane(token)
+        sqlite_database.leave_lane(token)
         assert list(folder.iterdir()) == []
 
     def test_a_file_that_its_last_holder_removed_guards_nothing(
-        self, database: Database, monkeypatch: pytest.MonkeyPatch
+        self, sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Between our opening the file and locking it, the holder leaves: our lock is on a file without a name."""
-        flock, token = fcntl.flock, database.enter_lane("a", 0)
+        flock, token = fcntl.flock, sqlite_database.enter_lane("a", 0)
         locked: list[int] = []
 
         def slow(descriptor: int, operation: int) -> None:
             if not locked and operation & fcntl.LOCK_EX:
                 locked.append(descriptor)
-                database.leave_lane(token)
+                sqlite_database.leave_lane(token)
             flock(descriptor, operation)
 
         monkeypatch.setattr(fcntl, "flock", slow)
-        assert database.try_lane("a") is not None
+        assert sqlite_database.try_lane("a") is not None
         assert locked
-        assert database.try_lane("a") is None
+        assert sqlite_database.try_lane("a") is None
 
     def test_nor_when_the_next_holder_has_made_another(
-        self, database: Database, url: str, monkeypatch: pytest.MonkeyPatch
+        self, sqlite_database: Database, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        flock, token = fcntl.flock, database.enter_lane("a", 0)
+        flock, token = fcntl.flock, sqlite_database.enter_lane("a", 0)
         others: list[object] = []
 
         def slow(descriptor: int, operation: int) -> None:
             monkeypatch.setattr(fcntl, "flock", flock)
-            database.leave_lane(token)
-            others.append(database.try_lane("a"))
+            sqlite_database.leave_lane(token)
+            others.append(sqlite_database.try_lane("a"))
             flock(descriptor, operation)
 
         monkeypatch.setattr(fcntl, "flock", slow)
-        assert database.try_lane("a") is None
+        assert sqlite_database.try_lane("a") is None
         assert others
         assert others[0] is not None
 
     def test_a_file_that_cannot_be_removed_does_not_keep_the_lane(
-        self, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, sqlite_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        token = database.enter_lane("a", 0)
+        token = sqlite_database.enter_lane("a", 0)
         (descriptor,) = open_files(tmp_path / "gateway.db-lanes").values()
         copy = os.dup(descriptor)  # as a child process may have one
 
@@ -173,18 +177,18 @@ class TestFiles:
             raise PermissionError(1, "no")
 
         monkeypatch.setattr(Path, "unlink", refuse)
-        database.leave_lane(token)
-        assert database.try_lane("a") is not None
+        sqlite_database.leave_lane(token)
+        assert sqlite_database.try_lane("a") is not None
         os.close(copy)
 
     @pytest.mark.parametrize("where", ["mkdir", "flock"])
     def test_a_folder_that_cannot_be_used(
-        self, database: Database, tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+        self, sqlite_database: Database, tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def refuse(*args: Any, **kwargs: Any) -> None:
             raise OSError(37, "No locks available")
 
         monkeypatch.setattr(*((Path, "mkdir") if where == "mkdir" else (fcntl, "flock")), refuse)
         with pytest.raises(StoreError, match=r"gateway\.db-lanes cannot be used: No locks available.*writable"):
-            database.try_lane("a")
+            sqlite_database.try_lane("a")
         assert open_files(tmp_path / "gateway.db-lanes") == {}

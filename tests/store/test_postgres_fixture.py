@@ -18,21 +18,23 @@ def count(url: str) -> int:
 
 
 @pytest.mark.parametrize("time", [1, 2])
-def test_every_test_gets_an_empty_database(postgres: str, time: int) -> None:
-    assert count(postgres) == 0
-    with psycopg.connect(postgres) as connection:
+def test_every_test_gets_an_empty_database(empty_postgres: str, time: int) -> None:
+    assert count(empty_postgres) == 0
+    with psycopg.connect(empty_postgres) as connection:
         connection.execute("CREATE TABLE left_over (n integer)")
-    assert count(postgres) == 1
+    assert count(empty_postgres) == 1
 
 
-def test_a_killed_server_comes_back_with_what_was_committed(postgres: str, postgres_server: PostgresServer) -> None:
-    with psycopg.connect(postgres) as connection:
+def test_a_killed_server_comes_back_with_what_was_committed(
+    empty_postgres: str, postgres_server: PostgresServer
+) -> None:
+    with psycopg.connect(empty_postgres) as connection:
         connection.execute("CREATE TABLE kept (n integer)")
     postgres_server.kill()
     with pytest.raises(psycopg.OperationalError):
-        count(postgres)
+        count(empty_postgres)
     postgres_server.start()
-    assert count(postgres) == 1
+    assert count(empty_postgres) == 1
 
 
 def test_a_standby_becomes_the_primary(other_postgres: PostgresServer) -> None:

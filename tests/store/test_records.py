@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Callable
 from decimal import Decimal
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from gateway.errors import Conflict, InvalidRequest, NotFound
 from gateway.models import (
@@ -34,6 +33,7 @@ from gateway.secrets import CardNumber, Secret
 from gateway.store import cards, customers, freezes, refunds, trades
 from gateway.store.database import Database
 from gateway.store.numbers import next_number
+from gateway.store.tables import freezes as table
 from store.samples import LATER, LIVE, NOW, SANDBOX, add_attempt, all_say, children, make_order
 
 
@@ -286,14 +286,14 @@ class TestCards:
             provider_id="k-1", customer="c-1", name="Home", status=CardStatus.FROZEN, reference="card-1"
         )
 
-    def test_its_secrets_are_nowhere_in_the_files(self, run: Callable[..., Any], tmp_path: Path) -> None:
-        run(
-            self.save,
-            number=CardNumber(self.NUMBER),
-            cvv=Secret("canary-cvv"),
-            raw={"pan": self.NUMBER, "unusual_name": "canary-raw"},
-            balance=Money("99.17", "USD"),
-        )
+    def test_its_secrets_are_nowhere_in_the_files(self, sqlite_database: Database, tmp_path: Path) -> None:
+        secrets: dict[str, Any] = {
+            "number": CardNumber(self.NUMBER),
+            "cvv": Secret("canary-cvv"),
+            "raw": {"pan": self.NUMBER, "unusual_name": "canary-raw"},
+            "balance": Money("99.17", "USD"),
+        }
+        sqlite_database.transaction(lambda connection: self.save(connection, **secrets))
         files = [path.read_bytes() for path in tmp_path.iterdir() if path.is_file()]
         assert any(b"Travel" in content for content in files)
         for canary in (self.NUMBER.encode(), b"canary", b"99.17"):
@@ -433,13 +433,12 @@ class TestFreezes:
         assert run(freezes.unfreeze, "shop", now=LATER) is False
         assert run(freezes.frozen) == {}
 
-    def test_the_record_outlives_the_freeze(self, run: Callable[..., Any], tmp_path: Path) -> None:
+    def test_the_record_outlives_the_freeze(self, run: Callable[..., Any]) -> None:
         run(freezes.freeze, "shop", by="ann", reason="key leaked", now=NOW)
         run(freezes.unfreeze, "shop", by="bob", now=LATER)
         run(freezes.freeze, "shop", by="cid", reason="again", now=LATER)
-        direct = sqlite3.connect(tmp_path / "gateway.db")
-        found = direct.execute("SELECT frozen_by, reason, lifted_by FROM freezes ORDER BY id").fetchall()
-        direct.close()
+        query = select(table.c.frozen_by, table.c.reason, table.c.lifted_by).order_by(table.c.id)
+        found = [tuple(row) for row in run(lambda connection: connection.execute(query).all())]
         assert found == [("ann", "key leaked", "bob"), ("cid", "again", None)]
 
     @pytest.mark.parametrize(("account", "by", "reason"), [("", "ann", "x"), ("shop", " ", "x"), ("shop", "ann", "")])

@@ -46,7 +46,7 @@ def test_metadata_and_migrations_agree(database: Database) -> None:
     assert found == []
 
 
-def test_rules_and_indexes_agree_too(database: Database, tmp_path: Path) -> None:
+def test_rules_and_indexes_agree_too(sqlite_database: Database, tmp_path: Path) -> None:
     """Alembic does not compare CHECK constraints."""
     engine = create_engine(f"sqlite:///{tmp_path / 'direct.db'}")
     metadata.create_all(engine)
@@ -76,7 +76,11 @@ def test_the_tables_are_ready_for_postgresql() -> None:
 def test_every_row_of_an_account_says_live_or_sandbox() -> None:
     with_account = {name for name, table in metadata.tables.items() if "account" in table.c}
     with_environment = {name for name, table in metadata.tables.items() if "environment" in table.c}
-    assert with_account - with_environment == {"freezes", "account_health", "rests"}  # they are about the account in either
+    assert with_account - with_environment == {
+        "freezes",
+        "account_health",
+        "rests",
+    }  # they are about the account in either
 
 
 def test_no_column_is_for_a_card_number_or_code() -> None:
@@ -106,51 +110,54 @@ def test_opening_a_current_store_does_not_load_alembic(database: Database, url: 
 
 class TestRevisions:
     def test_an_older_schema_is_upgraded_only_when_asked(
-        self, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        Database.open(url).close()
+        Database.open(sqlite_url).close()
         monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, "9999"))
         monkeypatch.setattr(schema, "HEAD", "9999")
         with pytest.raises(StoreError, match=r"has the schema 0002.*needs 9999.*`gateway store upgrade`"):
-            Database.open(url)
-        with Database.open(url, any_schema=True) as database:
+            Database.open(sqlite_url)
+        with Database.open(sqlite_url, any_schema=True) as database:
             found = database.check()
         assert (found["schema"], found["head"], found["ok"]) == ("0002", "9999", False)
 
-    def test_upgrading_brings_it_to_the_head(self, url: str, tmp_path: Path) -> None:
-        with Database.open(url, any_schema=True) as database:
+    def test_upgrading_brings_it_to_the_head(self, sqlite_url: str, tmp_path: Path) -> None:
+        with Database.open(sqlite_url, any_schema=True) as database:
             assert database.check()["schema"] is None
             assert database.upgrade() == schema.HEAD
             assert database.upgrade() == schema.HEAD
-        with Database.open(url, create=False) as database:
+        with Database.open(sqlite_url, create=False) as database:
             assert database.check()["ok"]
 
     @pytest.mark.parametrize("revision", ["0999", "from-the-future"])
-    def test_a_newer_schema_is_neither_opened_nor_changed(self, url: str, tmp_path: Path, revision: str) -> None:
-        Database.open(url).close()
+    def test_a_newer_schema_is_neither_opened_nor_changed(self, sqlite_url: str, tmp_path: Path, revision: str) -> None:
+        Database.open(sqlite_url).close()
         set_revision(tmp_path / "gateway.db", revision)
         with pytest.raises(StoreError, match=r"does not know.*newer version"):
-            Database.open(url)
-        with Database.open(url, any_schema=True) as database:
+            Database.open(sqlite_url)
+        with Database.open(sqlite_url, any_schema=True) as database:
             with pytest.raises(StoreError, match="newer version"):
                 database.upgrade()
             assert database.check()["schema"] == revision
 
     @pytest.mark.parametrize("table", ["CREATE TABLE customers (id)", "CREATE TABLE alembic_version (version_num)"])
-    def test_somebody_elses_database_is_left_alone(self, url: str, tmp_path: Path, table: str) -> None:
+    def test_somebody_elses_database_is_left_alone(self, sqlite_url: str, tmp_path: Path, table: str) -> None:
         other = sqlite3.connect(tmp_path / "gateway.db")
         other.execute(table)
         other.commit()
         other.close()
         before = statements(tmp_path / "gateway.db")
         with pytest.raises(StoreError, match="not one of the gateway's"):
-            Database.open(url)
-        with Database.open(url, any_schema=True) as database, pytest.raises(StoreError, match="not one of the gateway"):
+            Database.open(sqlite_url)
+        with (
+            Database.open(sqlite_url, any_schema=True) as database,
+            pytest.raises(StoreError, match="not one of the gateway"),
+        ):
             database.upgrade()
         assert statements(tmp_path / "gateway.db") == before
 
     def test_an_upgrade_that_fails_leaves_nothing_behind(
-        self, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         whole = schema.upgrade
 
@@ -160,16 +167,16 @@ class TestRevisions:
 
         monkeypatch.setattr(schema, "upgrade", breaks)
         with pytest.raises(KeyboardInterrupt):
-            Database.open(url)
+            Database.open(sqlite_url)
         assert statements(tmp_path / "gateway.db") == {}
         monkeypatch.undo()
-        with Database.open(url) as database:
+        with Database.open(sqlite_url) as database:
             assert database.check()["ok"]
 
 
 @pytest.mark.parametrize("present", [False, True], ids=["no file", "empty file"])
-def test_processes_that_open_a_fresh_store_at_once_all_succeed(url: str, tmp_path: Path, present: bool) -> None:
+def test_processes_that_open_a_fresh_store_at_once_all_succeed(sqlite_url: str, tmp_path: Path, present: bool) -> None:
     if present:
         (tmp_path / "gateway.db").touch()
-    with children(4, "opens", url) as started:
+    with children(4, "opens", sqlite_url) as started:
         assert all_say(started) == [schema.HEAD] * 4

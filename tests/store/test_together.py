@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -90,10 +89,10 @@ def test_one_transaction_is_not_endless(counted: Counted) -> None:
     assert counted.transactions == 1 + 3
 
 
-def test_a_result_is_durable(url: str, tmp_path: Path, database: Database) -> None:
+def test_a_result_is_durable(url: str, database: Database) -> None:
     assert database.together(put("a")).result(PATIENCE) == "a"
-    with sqlite3.connect(tmp_path / "gateway.db") as other:
-        assert other.execute("SELECT key FROM request_numbers").fetchall() == [("a",)]
+    with Database.open(url) as other:
+        assert keys(other) == {"a"}
 
 
 def test_when_one_raises_the_others_succeed(counted: Counted, database: Database) -> None:
@@ -112,7 +111,8 @@ def test_when_one_raises_the_others_succeed(counted: Counted, database: Database
     assert keys(database) == {f"{letter}{index}" for letter in "kl" for index in range(5)}
 
 
-def test_a_store_that_cannot_be_used_fails_all_of_them(counted: Counted, tmp_path: Path, database: Database) -> None:
+def test_a_store_that_cannot_be_used_fails_all_of_them(sqlite_database: Database, tmp_path: Path) -> None:
+    counted = Counted(sqlite_database)
     counted.hold()
     futures = [counted.together.submit(put(f"k{index}")) for index in range(5)]
     (tmp_path / "gateway.db").unlink()
@@ -120,6 +120,7 @@ def test_a_store_that_cannot_be_used_fails_all_of_them(counted: Counted, tmp_pat
     for future in futures:
         with pytest.raises(StoreError, match="deleted while it was open"):
             future.result(PATIENCE)
+    counted.together.close()
 
 
 def test_a_store_that_is_held_is_waited_for_once(database: Database) -> None:

@@ -65,8 +65,8 @@ class TestExactDecimal:
         assert found == number
         assert format(found, "f") == format(number, "f")
 
-    def test_it_is_plain_text_in_the_file(self, url: str, tmp_path: Path) -> None:
-        with Database.open(url) as database:
+    def test_it_is_plain_text_in_the_file(self, sqlite_url: str, tmp_path: Path) -> None:
+        with Database.open(sqlite_url) as database:
             database.transaction(lambda connection: kept.create(connection))
             through(database, number=Decimal("1E-8"))
             through(database, number=Decimal("25.00"))

