@@ -41,8 +41,10 @@ def instrument(gateway: Gateway, step: int, when: str) -> None:
         if when == "before":
             die()
         if not isinstance(effect, Transact):
-            carry_out(effect)
-            die()
+            try:
+                carry_out(effect)
+            finally:
+                die()
 
         def work(connection: Any) -> None:
             effect.work(connection)
@@ -54,11 +56,11 @@ def instrument(gateway: Gateway, step: int, when: str) -> None:
 
 
 def act(job: dict[str, Any]) -> None:
-    with Gateway(store=job["store"], accounts=job["accounts"]) as gateway:
+    with Gateway(store=job["store"], accounts=job["accounts"], routes=job.get("routes")) as gateway:
         instrument(gateway, job["step"], job["when"])
         request = job["request"]
-        if job["action"] == "order":
-            gateway.orders.create(OrderRequest(**request), account=job["account"])
+        if job["action"] in ("order", "routed order"):
+            gateway.orders.create(OrderRequest(**request), account=job.get("account"))
         elif job["action"] == "renewal":
             gateway.orders.renew(request["reference"], account=job["account"])
         else:
