@@ -202,11 +202,13 @@ async def _contained(function: Callable[[Event], object], event: Event) -> BaseE
     """What an async handler raised. Nothing that it raises ends the worker, but for an interrupt from the keyboard."""
     try:
         await function(event)  # type: ignore[misc]
-    except (Exception, SystemExit) as error:
-        return error
+    except KeyboardInterrupt:
+        raise
     except asyncio.CancelledError as error:
         if (task := asyncio.current_task()) is not None and task.cancelling():
             raise  # by us
+        return error
+    except BaseException as error:
         return error
     return None
 
