@@ -49,6 +49,7 @@ LINES: dict[str, Line | tuple[Line, ...]] = {
     "orders create": Line("--reference {new} --price '25.00 USD' --pay-with USDT@tron --qr"),
     "orders get": (Line("{order} --qr"), Line("nobody", status=1)),
     "orders list": Line("--status pending"),
+    "orders explain": (Line("{order}"), Line("nobody", status=1)),
     "orders renew": Line("{expired_order}"),
     "orders watch": (Line("{paid_order}"), Line("{order} --timeout 1 --every 1", status=1)),
     "orders link": Line("{order_without_id} --provider-id {foreign_order}"),
