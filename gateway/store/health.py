@@ -35,11 +35,15 @@ class Health:
     updated_at: datetime
 
     def rests(self, now: datetime) -> bool:
-        return self.open_until is not None and self.open_until > now
+        """Whether it is passed over. A time that is much further away than it was set for was set by another clock."""
+        if self.open_until is None:
+            return False
+        left = self.open_until - now
+        return timedelta(0) < left <= 2 * (self.open_until - self.updated_at)
 
     def is_due(self, now: datetime) -> bool:
         """Whether the next call is the one that probes it."""
-        return self.open_until is not None and self.open_until <= now
+        return self.open_until is not None and not self.rests(now)
 
 
 def load_health(connection: Connection, accounts: Iterable[str]) -> dict[str, Health]:

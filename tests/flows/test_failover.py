@@ -567,6 +567,15 @@ def test_a_prober_that_dies_is_followed_by_another() -> None:
         assert store.read(lambda c: health.load_health(c, ["shop"])) == {}
 
 
+def test_a_clock_that_is_set_back_lets_nothing_rest_for_longer(pair: Pair, colour: str) -> None:
+    with pair.gateway(colour) as gw:
+        failing(gw, pair, 3)
+        pair.clock.advance(-30)
+        assert gw.orders.create(cart("earlier")).account == "backup"
+        pair.clock.advance(-200)
+        assert gw.orders.create(cart("set-back")).account == "shop"
+
+
 # The plugin's say
 
 
