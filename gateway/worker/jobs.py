@@ -54,12 +54,14 @@ class Kind:
 
     `due` gives what may be done at `now`, at most `limit`, what waits longest first; it only reads. `run` does one,
     by its key. Its result says whether there was anything to do: False and 0 that there was not, so that a job which
-    stays due is not done without end.
+    stays due is not done without end. A kind that is `here` can be done only by a process that has what its group
+    names: an event handler.
     """
 
     name: str
     due: Callable[[Core, Connection, datetime, int], Sequence[Due]]
     run: Callable[[Context, str], Awaitable[object]]
+    here: bool = False
 
 
 Kinds = dict[str, Kind]

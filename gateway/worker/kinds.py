@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from gateway.engine.effects import transact
-from gateway.store import outcomes, schedules
+from gateway.flows import callbacks, delivering, watching
+from gateway.store import deliveries, inbox, outcomes, schedules
 from gateway.worker.jobs import Context, Due, Kind, Kinds
 
 if TYPE_CHECKING:
@@ -22,18 +23,82 @@ __all__ = ["Schedule", "all_kinds", "scheduled"]
 log = logging.getLogger("gateway.worker")
 
 
+def all_kinds(core: Core, *, shared: bool) -> Kinds:
+    """Every kind, the most urgent first. `shared` says that other processes do them too."""
+    kinds = (
+        Kind("callback", _callbacks_due, _process),
+        Kind("fan-out", _fan_outs_due, _fan_out, here=True),
+        Kind("deliver", _all_deliveries_due if shared else _deliveries_due, _deliver, here=True),
+        Kind("watch", _watches_due, _look),
+        scheduled(_schedules(core)),
+    )
+    return {kind.name: kind for kind in kinds}
+
+
+# Callbacks: those of one attempt are processed together
+
+
+def _callbacks_due(core: Core, connection: Connection, now: datetime, limit: int) -> list[Due]:
+    return [
+        Due(one.attempt_id, f"order {one.reference}" if one.reference else f"callback {one.attempt_id}")
+        for one in inbox.due(connection, now, limit)
+    ]
+
+
+async def _process(context: Context, key: str) -> bool:
+    return await context.run(callbacks.process(context.core, key))
+
+
+# Events: handed out to each handler, and delivered for each handler and subject. No name of a handler has a space.
+
+
+def _fan_outs_due(core: Core, connection: Connection, now: datetime, limit: int) -> list[Due]:
+    return [Due(name, f"fan-out {name}", name) for name in delivering.behind(core, connection)][:limit]
+
+
+async def _fan_out(context: Context, key: str) -> int:
+    return await context.run(delivering.fan_out(context.core, key))
+
+
+def _deliveries_due(core: Core, connection: Connection, now: datetime, limit: int) -> list[Due]:
+    return [_delivery(name, subject) for name, subject in delivering.due(core, connection, now, limit)]
+
+
+def _all_deliveries_due(core: Core, connection: Connection, now: datetime, limit: int) -> list[Due]:
+    """Whatever room for calls this process has: others have room of their own."""
+    names = [handler.name for handler in core.handlers]
+    return [_delivery(name, subject) for name, subject in deliveries.due(connection, now, limit, names)]
+
+
+def _delivery(name: str, subject: str) -> Due:
+    return Due(f"{name} {subject}", f"deliver {name} {subject}", name)
+
+
+async def _deliver(context: Context, key: str) -> int:
+    name, _, subject = key.partition(" ")
+    return await delivering.deliver(context.core, context.run, name, subject)
+
+
+# What can still change at a provider, or is not known
+
+
+def _watches_due(core: Core, connection: Connection, now: datetime, limit: int) -> list[Due]:
+    return [Due(look.key, look.lock, look.account) for look in watching.due(core, connection, now, limit)]
+
+
+async def _look(context: Context, key: str) -> bool:
+    return await context.run(watching.look(context.core, key))
+
+
+# What is done at fixed intervals
+
+
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """What is done at fixed intervals, by one worker. A time at which no worker ran is not made up for."""
+    """Done at this interval, by one worker. A time at which no worker ran is not made up for."""
 
     every: timedelta
     run: Callable[[Context], Awaitable[object]]
-
-
-def all_kinds(core: Core) -> Kinds:
-    """Every kind, the most urgent first."""
-    kinds = [scheduled({"recover": Schedule(timedelta(minutes=1), _recover)})]
-    return {kind.name: kind for kind in kinds}
 
 
 def scheduled(table: dict[str, Schedule]) -> Kind:
@@ -41,14 +106,20 @@ def scheduled(table: dict[str, Schedule]) -> Kind:
     every = {name: schedule.every for name, schedule in table.items()}
 
     def due(core: Core, connection: Connection, now: datetime, limit: int) -> Sequence[Due]:
-        return [Due(name, f"schedule {name}", name) for name in schedules.due(connection, every, now, limit)]
+        return [Due(name, f"schedule {name}") for name in schedules.due(connection, every, now, limit)]
 
     async def run(context: Context, name: str) -> object:
+        if name not in table:
+            return False  # of a worker with other settings
         schedule, now = table[name], context.core.now()
         taken = await context.run(transact(lambda connection: schedules.take(connection, name, schedule.every, now)))
         return await schedule.run(context) if taken else False
 
     return Kind("schedule", due, run)
+
+
+def _schedules(core: Core) -> dict[str, Schedule]:
+    return {"recover": Schedule(timedelta(minutes=1), _recover)}
 
 
 async def _recover(context: Context) -> None:

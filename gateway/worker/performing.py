@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from enum import StrEnum
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Outcome, StoreError
 from gateway.observation import Record
 from gateway.worker.jobs import Context, Kind
 
@@ -21,6 +21,8 @@ class End(StrEnum):
     NOTHING = "nothing"
     """It was due, and there was nothing to do: somebody else has done it, or it has to wait after all."""
     FAILED = "failed"
+    LOST = "lost"
+    """The store could not be used, which is no fault of the job's."""
 
 
 async def perform(context: Context, kind: Kind, key: str) -> End:
@@ -34,6 +36,8 @@ async def perform(context: Context, kind: Kind, key: str) -> End:
         end = End.NOTHING if result is False or (type(result) is int and result == 0) else End.DONE
     except GatewayError as error:
         fault = type(error).__name__
+        if isinstance(error, StoreError) and (error.retryable or error.outcome is Outcome.UNKNOWN):
+            end = End.LOST
         log.warning("%s %s failed and is done again later: %s", kind.name, key, error)
     except Exception as error:
         fault = type(error).__name__
@@ -51,7 +55,7 @@ async def perform(context: Context, kind: Kind, key: str) -> End:
                     provider="",
                     operation=kind.name,
                     subject=key,
-                    outcome=end.value,
+                    outcome=("done" if end is End.DONE else "failed"),
                     started_at=started,
                     seconds=core.clock.monotonic() - start,
                     error=fault,

@@ -38,10 +38,20 @@ class Rests:
 
     def rests(self, kind: str, key: str) -> bool:
         rest = self._kinds[kind].get(key)
-        return rest is not None and (self._for_good or rest.until > self._monotonic())
+        return rest is not None and rest.times > 0 and (self._for_good or rest.until > self._monotonic())
+
+    def idled(self, kind: str, key: str) -> bool:
+        """It found nothing to do: whether for the second time, without anything done between. The first time can be
+        chance: somebody else has just done it.
+        """
+        rests = self._kinds[kind]
+        if key in rests:
+            return True
+        rests[key] = _Rest(0, float("-inf"))
+        return False
 
     def put(self, kind: str, key: str) -> float:
-        """It failed, or found nothing to do: the seconds that it rests."""
+        """It failed, or found nothing to do again: the seconds that it rests."""
         rests = self._kinds[kind]
         if len(rests) % TIDY == TIDY - 1:
             self._tidy(rests)

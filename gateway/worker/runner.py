@@ -12,7 +12,7 @@ import logging
 import random
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -163,6 +163,8 @@ class Runner:
         self._locks: set[str] = set()
         self._groups: Counter[tuple[str, str]] = Counter()
         self._passed: Counter[str] = Counter()
+        # Since the last look began, which may have seen them as they were before.
+        self._ended: set[tuple[str, str]] = set()
         self._wake = asyncio.Event()
 
     async def run(self) -> None:
@@ -170,22 +172,38 @@ class Runner:
         StoreError when the store cannot be used and repeating is of no use.
         """
         try:
-            async with self._alone() as alone, self._woken():
-                if alone:
-                    try:
-                        await self._loop()
-                    finally:
-                        await self._finish()
+            with self._woken():
+                while not self._stop.asked:
+                    async with self._alone() as holds:
+                        if holds is not None and await self._loop(holds):
+                            return
         finally:
             self._looks.close()
 
-    async def _loop(self) -> None:
+    async def _loop(self, holds: Callable[[], bool]) -> bool:
+        """False when somebody else may hold the lane by now."""
+        grace = 0.0
+        try:
+            if ended := await self._until_told(holds):
+                grace = self._grace
+            return ended
+        except asyncio.CancelledError:
+            grace = self._grace
+            raise
+        finally:
+            await self._finish(grace)
+
+    async def _until_told(self, holds: Callable[[], bool]) -> bool:
         trouble, pause = StoreTrouble(self._pace), self._pace.soonest
         while not self._stop.asked:
             self._wake.clear()
             looked, wait = False, pause
             if not self._found and len(self._tasks) < self._places:
                 try:
+                    if not await self._looks.run(holds):
+                        log.warning("the store's server was lost, and with it the turn of this worker")
+                        return False
+                    self._ended.clear()
                     self._found.extend(await self._looks.find(self._held))
                     self._passed.clear()
                     looked = True
@@ -196,11 +214,12 @@ class Runner:
                         raise
             started = self._start()
             if self._until_idle and looked and not started and not self._tasks:
-                return
+                return True
             pause = self._pace.soonest if started else min(self._pace.idle, pause * 1.3)
             if await self._stop.wait(self._wake, wait):
                 pause = self._pace.soonest
                 await asyncio.sleep(self._pace.gap)
+        return True
 
     def _held(self, kind: str) -> int:
         return self._rests.count(kind) + self._passed[kind] + sum(1 for name, _ in self._tasks if name == kind)
@@ -211,7 +230,7 @@ class Runner:
         while self._found and len(self._tasks) < self._places:
             kind, due = self._found.popleft()
             job, group = (kind.name, due.key), (kind.name, due.group)
-            if job in self._tasks or self._rests.rests(*job):
+            if job in self._tasks or job in self._ended or self._rests.rests(*job):
                 continue
             if due.lock in self._locks or (due.group and self._groups[group] >= max(1, self._places // 2)):
                 self._passed[kind.name] += 1  # a later look finds it again
@@ -224,26 +243,32 @@ class Runner:
 
     async def _do(self, kind: Kind, due: Due) -> None:
         try:
-            if await perform(self._context, kind, due.key) is End.DONE:
+            end = await perform(self._context, kind, due.key)
+            if end is End.DONE:
                 self._rests.clear(kind.name, due.key)
-            else:
-                self._rests.put(kind.name, due.key)
+            elif end is not End.NOTHING or self._rests.idled(kind.name, due.key):
+                seconds = self._rests.put(kind.name, due.key)
+                if end is End.LOST and not self._until_idle:
+                    # What comes after it under its lock waits too: it is in order, and the store fails for all.
+                    await self._stop.wait(asyncio.Event(), min(seconds, self._pace.trouble))
         finally:
             del self._tasks[kind.name, due.key]
+            self._ended.add((kind.name, due.key))
             self._locks.discard(due.lock)
             self._groups[kind.name, due.group] -= 1
             self._wake.set()
 
-    async def _finish(self) -> None:
+    async def _finish(self, grace: float) -> None:
         """Let what is under way end within the grace time; then cut it short, which leaves it due."""
+        self._found.clear()
         tasks = set(self._tasks.values())
         if not tasks:
             return
-        if not self._stop.hurried:
+        if grace and not self._stop.hurried:
             log.info("stopping: %d under way", len(tasks))
             ended = asyncio.gather(*tasks, return_exceptions=True)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._grace):
+                async with asyncio.timeout(grace):
                     await self._stop.unless_hurried(ended)
         left = {task for task in tasks if not task.done()}
         for task in left:
@@ -255,8 +280,8 @@ class Runner:
                 log.error("%s hangs", task.get_name())
 
     @contextlib.asynccontextmanager
-    async def _alone(self) -> AsyncIterator[bool]:
-        """Hold the lane; False when it was stopped before the lane was free."""
+    async def _alone(self) -> AsyncIterator[Callable[[], bool] | None]:
+        """Hold the lane, and say how to see that it is still held; None when it was stopped before it was free."""
         token, told, trouble = None, False, StoreTrouble(self._pace)
         database: Database | None = None
         while token is None and not self._stop.asked:
@@ -285,14 +310,17 @@ class Runner:
             log.info("the other worker has ended: taking over")
         if database is not None and token is not None and not self._until_idle:
             log.info("at work on %s, %d jobs at once", database.name, self._places)
+        if token is None or database is None:
+            yield None
+            return
+        held, opened = token, database
         try:
-            yield token is not None
+            yield lambda: opened.holds_lane(held)
         finally:
-            if token is not None and database is not None:
-                database.leave_lane(token)
+            opened.leave_lane(held)
 
-    @contextlib.asynccontextmanager
-    async def _woken(self) -> AsyncIterator[None]:
+    @contextlib.contextmanager
+    def _woken(self) -> Iterator[None]:
         """Look at once when this process commits something, from whatever thread."""
         loop = asyncio.get_running_loop()
 

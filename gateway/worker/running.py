@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -41,14 +42,12 @@ def run_blocking(
         finally:
             await driver.close()
 
-    try:
+    with contextlib.suppress(RuntimeError):
         asyncio.get_running_loop()
-    except RuntimeError:
-        asyncio.run(run())
-    else:
         raise InvalidRequest(
             "this blocks, and an event loop runs in this thread", hint="use AsyncGateway here, or run it in a thread"
         )
+    asyncio.run(run())
 
 
 async def run_awaited(
@@ -78,18 +77,15 @@ async def work(
     places = settings.concurrency if concurrency is None else concurrency
     if places < 1:
         raise InvalidRequest("concurrency is a whole number above zero")
-    kinds = all_kinds(core) if kinds is None else kinds
-    context = Context(core, driver)
-    if chosen_backend(core) == "procrastinate":
-        from gateway.worker.procrastinate import Distributed
+    shared = chosen_backend(core) == "procrastinate"
+    kinds = all_kinds(core, shared=shared) if kinds is None else kinds
+    context, grace = Context(core, driver), settings.grace.total_seconds()
+    if shared:
+        from gateway.worker.distributed import Distributed
 
-        await Distributed(
-            context, kinds, stop, concurrency=places, grace=settings.grace.total_seconds(), until_idle=until_idle
-        ).run()
+        await Distributed(context, kinds, stop, concurrency=places, grace=grace, until_idle=until_idle).run()
     else:
-        await Runner(
-            context, kinds, stop, concurrency=places, grace=settings.grace.total_seconds(), until_idle=until_idle
-        ).run()
+        await Runner(context, kinds, stop, concurrency=places, grace=grace, until_idle=until_idle).run()
 
 
 def chosen_backend(core: Core) -> str:

@@ -37,10 +37,18 @@ class Stop:
             self._hurried.set()
         self._asked.set()
 
+    def ask_once(self) -> None:
+        """Ask, without being in a hurry if somebody has asked before."""
+        self._asked.set()
+
     async def wait(self, wake: asyncio.Event, seconds: float) -> bool:
         """Until `wake` or the request to stop, at most so long. True when it was `wake`."""
         await _first(wake.wait(), self._asked.wait(), seconds=seconds)
         return wake.is_set()
+
+    async def unless_asked(self, ended: asyncio.Future[Any]) -> None:
+        """Until it has ended or somebody asks to stop."""
+        await _first(asyncio.shield(ended), self._asked.wait(), seconds=None)
 
     async def unless_hurried(self, ended: asyncio.Future[Any]) -> None:
         """Until it has ended or somebody is in a hurry."""

@@ -27,7 +27,7 @@ from gateway import AsyncGateway, Gateway
 from gateway.worker import running
 from worker.toys import add, make_tables, toy_kinds
 
-running.all_kinds = lambda core: toy_kinds()
+running.all_kinds = lambda core, shared: toy_kinds()
 NAMES = ["ok-1", "ok-2"]
 
 def filled(made):

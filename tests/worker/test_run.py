@@ -30,13 +30,13 @@ from worker.toys import Toys, add, log, make_tables, toy_kinds
 @pytest.fixture
 def toys(monkeypatch: pytest.MonkeyPatch) -> Toys:
     """The toys are all the jobs that there are."""
-    shared = Toys()
+    made = Toys()
 
-    def kinds(core: Core) -> Kinds:
-        return toy_kinds(shared)
+    def kinds(core: Core, *, shared: bool) -> Kinds:
+        return toy_kinds(made)
 
     monkeypatch.setattr(running, "all_kinds", kinds)
-    return shared
+    return made
 
 
 @pytest.fixture(params=COLOURS)

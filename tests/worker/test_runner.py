@@ -122,7 +122,8 @@ class TestUntilIdle:
         add(database, ["fail-1", "crash-1", "idle-1", "ok-1"])
         with observed(gateway) as records:
             run_until_idle(gateway)
-        assert sorted(names(log(database), "begin")) == ["crash-1", "fail-1", "idle-1", "ok-1"]
+        # What finds nothing to do is looked at twice: somebody else may just have done it.
+        assert sorted(names(log(database), "begin")) == ["crash-1", "fail-1", "idle-1", "idle-1", "ok-1"]
         assert names(log(database)) == ["ok-1"]
         told = {record.subject: (record.kind, record.operation, record.outcome, record.error) for record in records}
         assert told == {
