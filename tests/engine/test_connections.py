@@ -67,11 +67,14 @@ class Lines:
     async def begin(self, calls: int) -> list[asyncio.Task[Response]]:
         """So many calls, as many of them under way as there may be; none is answered before `answer` is set."""
         self.answer.clear()
-        self._under_way.clear()
-        self._expected = min(calls, 100)
         tasks = [asyncio.create_task(self.call()) for _ in range(calls)]
-        await asyncio.wait_for(self._under_way.wait(), 10)
+        await self.until(min(calls, 100))
         return tasks
+
+    async def until(self, under_way: int) -> None:
+        self._under_way.clear()
+        self._expected = under_way
+        await asyncio.wait_for(self._under_way.wait(), 10)
 
     async def at_once(self, calls: int) -> None:
         tasks = await self.begin(calls)
@@ -124,8 +127,14 @@ def test_after_a_rush_no_more_stay_open_than_are_kept() -> None:
 def test_while_calls_wait_none_is_closed() -> None:
     async def go() -> None:
         lines = Lines()
-        await lines.at_once(250)
-        assert len(lines.made) == 100
+        calls = await lines.begin(250)
+        # Only those that are under way are answered: their connections go to the next hundred.
+        lines.answer.set()
+        lines.answer.clear()
+        await lines.until(100)
+        assert (len(lines.made), len(lines.open)) == (100, 100)
+        lines.answer.set()
+        await asyncio.gather(*calls)
         assert sum(line.used for line in lines.made) == 250
         assert len(lines.open) == KEPT
 
