@@ -14,7 +14,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Interval, Le, Lt
-from pydantic import BeforeValidator, IPvAnyNetwork
+from pydantic import AfterValidator, BeforeValidator, IPvAnyNetwork
 from pydantic.fields import FieldInfo
 
 from gateway.assets import Asset
@@ -72,6 +72,11 @@ def type_words(hint: Any) -> str:
         if hint == known:
             return words
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    checks = [note for note in arguments[1:] if isinstance(note, AfterValidator)] if origin is Annotated else []
+    if checks and len(checks) < len(arguments) - 1:
+        # A known type with a further check, which its description tells of.
+        kept = tuple(note for note in arguments[1:] if note not in checks)
+        return type_words(Annotated[(arguments[0], *kept)])
     if origin is Annotated:
         words = type_words(arguments[0])
         for note in arguments[1:]:

@@ -32,6 +32,7 @@ __all__ = [
     "DEFAULT_STORE",
     "Failover",
     "GatewaySettings",
+    "Pause",
     "Route",
     "WatchSettings",
     "WorkerSettings",
@@ -78,6 +79,7 @@ def _at_least_ten_seconds(value: timedelta) -> timedelta:
 
 
 Pause = Annotated[Duration, AfterValidator(_at_least_ten_seconds)]
+"""The time between two reads of one thing."""
 
 
 class Route(Setting):
@@ -160,7 +162,7 @@ class Failover(Setting):
 class WatchSettings(Setting):
     """How often the worker reads again what can still change: orders, payouts, refunds and trades.
 
-    The pause between two reads of one thing. It grows with the thing's age, and every change begins anew.
+    The pauses between two reads of one thing, each at least 10 s. They grow with its age; every change begins anew.
     """
 
     soon: Pause = Field(default=timedelta(seconds=10), description="in the first two minutes")

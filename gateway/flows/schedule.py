@@ -49,9 +49,9 @@ def next_look(seen: Seen, settings: WatchSettings) -> datetime | None:
         return seen.since + max(settings.callback, settings.soon)
     age = base - seen.since
     when = base + _pause(seen, base, age, settings)
-    if seen.expires_at is not None and base < seen.expires_at:
+    if seen.expires_at is not None and base <= seen.expires_at:
         # That it has expired is seen soon after, not a whole pause later.
-        when = min(when, max(seen.expires_at, base) + settings.soon)
+        when = min(when, seen.expires_at + settings.soon)
     return when
 
 
