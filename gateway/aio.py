@@ -811,9 +811,11 @@ class Events(_Namespace):
                 return
             cursor, left = found[-1].id, None if left is None else left - size
 
-    async def last(self) -> int:
-        """The number of the newest event; 0 when there is none."""
-        return await self._gateway._run(flows.delivering.newest(self._core))
+    async def latest(
+        self, limit: int = 20, *, types: Sequence[str] | None = None, subject: str | None = None
+    ) -> Sequence[Event]:
+        """The newest events, `limit` of them, oldest first."""
+        return await self._gateway._run(flows.delivering.latest(self._core, types=types, subject=subject, limit=limit))
 
     async def handlers(self) -> Sequence[HandlerState]:
         """Every handler that is registered here or known to the store: how far it is, what waits, what is dead."""

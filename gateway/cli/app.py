@@ -21,6 +21,7 @@ from gateway.cli import (
     currencies,
     customers,
     doctor,
+    events,
     freeze,
     journal,
     keys,
@@ -53,7 +54,7 @@ _GROUPS = (
     *(orders, refunds, customers, cards),
     *(wallets, withdrawals, transactions, currencies),
     *(markets, trades),
-    *(worker, journal, freeze, store),
+    *(worker, events, journal, freeze, store),
 )
 
 

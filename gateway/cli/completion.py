@@ -19,6 +19,7 @@ import typer
 
 from gateway.assets import known_assets
 from gateway.config import DEFAULT_STORE, read_settings
+from gateway.models.events import EVENT_TYPES
 from gateway.plugins import load_plugins
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "amounts",
     "coins",
     "customers",
+    "event_types",
+    "handlers",
     "journal_entries",
     "orders",
     "paid_orders",
@@ -73,6 +76,10 @@ def amounts(context: typer.Context, incomplete: str) -> Candidates:
     return _offered(found, incomplete)
 
 
+def event_types(context: typer.Context, incomplete: str) -> Candidates:
+    return _offered(lambda: EVENT_TYPES.items(), incomplete)
+
+
 def stories(context: typer.Context, incomplete: str) -> Candidates:
     def found() -> Iterator[Candidate]:
         from gateway.cli.demo import STORIES
@@ -104,6 +111,7 @@ trades = _stored("trades")
 customers = _stored("customers", None)
 journal_entries = _stored("journal", "state")
 unsettled_entries = _stored("journal", "state", "unknown", "sent")
+handlers = _stored("(SELECT rowid AS id, name AS reference FROM handlers)", None)
 
 
 def _offered(find: Callable[[], Iterable[Candidate]], incomplete: str) -> Candidates:

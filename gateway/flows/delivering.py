@@ -10,6 +10,7 @@ import logging
 import traceback
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from gateway.accounts import secrets_in
@@ -27,7 +28,7 @@ from gateway.store.pages import LARGEST
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["behind", "dead", "deliver", "due", "fan_out", "handlers", "newest", "read", "replay"]
+__all__ = ["behind", "dead", "deliver", "due", "fan_out", "handlers", "latest", "read", "replay"]
 
 T = TypeVar("T")
 
@@ -55,15 +56,14 @@ def read(core: Core, *, cursor: int, types: Sequence[str] | None, subject: str |
     """The events after number `cursor`, oldest first, at most `limit`."""
     if not 0 <= cursor < 2**63:
         raise InvalidRequest("the cursor is the number of an event, or 0 for the beginning")
-    if not 1 <= limit <= LARGEST:
-        raise InvalidRequest(f"events are read 1 to {LARGEST} at a time")
     wanted = None if types is None else check_types(types)
-    return (yield from transact(lambda connection: events.since(connection, cursor, limit, wanted, subject)))
+    return (yield from transact(lambda connection: events.since(connection, cursor, _within(limit), wanted, subject)))
 
 
-def newest(core: Core) -> Flow[int]:
-    """The number of the newest event; 0 when there is none."""
-    return (yield from transact(events.last_id))
+def latest(core: Core, *, types: Sequence[str] | None, subject: str | None, limit: int) -> Flow[list[Event]]:
+    """The newest events, at most `limit`, oldest first."""
+    wanted = None if types is None else check_types(types)
+    return (yield from transact(lambda connection: events.latest(connection, _within(limit), wanted, subject)))
 
 
 def behind(core: Core, connection: Connection) -> list[str]:
@@ -196,7 +196,7 @@ def _report(core: Core, handler: Handler, waiting: Waiting, fault: Exception, ou
         again = f"it is not tried again: mend it, then `gateway events replay {handler.name} --event {event.id}`"
     else:
         again = "it is tried again later"
-    trace = "".join(traceback.format_exception(fault)).rstrip()
+    trace = "".join(traceback.format_exception(type(fault), fault, _from_the_handler_on(fault))).rstrip()
     log.log(
         logging.ERROR if outcome == "dead" else logging.WARNING,
         "the event handler %s failed at event %s, %s of %s (%s); %s\n%s",
@@ -208,6 +208,13 @@ def _report(core: Core, handler: Handler, waiting: Waiting, fault: Exception, ou
         again,
         _redacted(core, trace),
     )
+
+
+def _from_the_handler_on(fault: Exception) -> TracebackType | None:
+    trace = fault.__traceback__
+    while trace is not None and trace.tb_frame.f_globals.get("__name__") in (__name__, "gateway.events.calling"):
+        trace = trace.tb_next
+    return trace
 
 
 def _words(core: Core, fault: Exception) -> str:

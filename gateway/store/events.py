@@ -15,9 +15,9 @@ from gateway.store.snapshots import restore, without_floats
 from gateway.store.tables import events
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, RowMapping
+    from sqlalchemy import Connection, RowMapping, Select
 
-__all__ = ["append", "event_of", "last_id", "since", "wanted"]
+__all__ = ["append", "event_of", "last_id", "latest", "since", "wanted"]
 
 # Any number that nothing else locks by; it is held until the commit.
 _TURN = 0x6761_7465_7761_7931
@@ -64,10 +64,21 @@ def since(
     """The events after number `cursor`, oldest first, at most `limit`. `types` as `check_types` allows them, None for
     all; `subject` such as `order cart-1001`.
     """
-    query = select(events).where(events.c.id > cursor, wanted(types))
-    if subject is not None:
-        query = query.where(events.c.subject == subject)
-    return [event_of(row._mapping) for row in connection.execute(query.order_by(events.c.id).limit(limit))]
+    query = _of(types, subject).where(events.c.id > cursor).order_by(events.c.id).limit(limit)
+    return [event_of(row._mapping) for row in connection.execute(query)]
+
+
+def latest(
+    connection: Connection, limit: int, types: Iterable[str] | None = None, subject: str | None = None
+) -> list[Event]:
+    """The newest events, at most `limit`, oldest first."""
+    query = _of(types, subject).order_by(events.c.id.desc()).limit(limit)
+    return [event_of(row._mapping) for row in connection.execute(query)][::-1]
+
+
+def _of(types: Iterable[str] | None, subject: str | None) -> Select[Any]:
+    query = select(events).where(wanted(types))
+    return query if subject is None else query.where(events.c.subject == subject)
 
 
 def last_id(connection: Connection) -> int:

@@ -15,11 +15,12 @@ from support.virtual import START, VirtualClock
 def test_all_that_there_is_in_order(colour: str) -> None:
     with shop(colour, clock=VirtualClock()) as worker:
         assert worker.gw.events.since() == []
-        assert worker.gw.events.last() == 0
+        assert worker.gw.events.latest() == []
         happened = happen(worker, *(f"processing cart-{number}" for number in range(250)))
         found = worker.gw.events.since()
         assert numbers(found) == happened == list(range(1, 251))
-        assert worker.gw.events.last() == 250
+        assert numbers(worker.gw.events.latest(1)) == [250]
+        assert numbers(worker.gw.events.latest()) == happened[-20:]
         assert found[7] == Event(
             id=8,
             type="order.processing",
@@ -63,6 +64,9 @@ def test_types_subjects_and_limits(colour: str) -> None:
         assert numbers(since(a1, subject="order a")) == [a2]
         assert numbers(since(types=["order.*"], limit=2)) == [a1, b1]
         assert since(limit=0) == []
+        latest = worker.gw.events.latest
+        assert numbers(latest(2, types=["order.*"])) == [b1, a2]
+        assert numbers(latest(1, subject="order a")) == [a2]
 
 
 @pytest.mark.parametrize(
