@@ -35,7 +35,7 @@ def take(connection: Connection, name: str, every: timedelta, now: datetime) -> 
     """Claim this time of it, and set the next one. False when somebody else has."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     first = insert(schedules).values(name=name, next_at=now + every, last_at=now).on_conflict_do_nothing()
-    if connection.execute(first).rowcount == 1:
+    if connection.execute(first.returning(schedules.c.name)).first() is not None:
         return True
     was = connection.execute(select(schedules.c.next_at).where(schedules.c.name == name)).scalar_one()
     if not _is_due(was, now, every):

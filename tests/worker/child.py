@@ -1,4 +1,4 @@
-"""A worker as a process of its own, with the toy jobs: `child.py STORE [SETTINGS as JSON]`. It says what it logs."""
+"""A worker as a process of its own, with the toy jobs: `child.py STORE SETTINGS [ticks]`. It says what it logs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gateway import Gateway
 from gateway.engine.drivers import AsyncDriver
 from gateway.worker.running import work
 from gateway.worker.stopping import stopping
-from worker.toys import toy_kinds
+from worker.toys import ticking, toy_kinds
 
 
 class Said(logging.Handler):
@@ -21,12 +21,12 @@ class Said(logging.Handler):
         sys.stdout.flush()
 
 
-async def main(gateway: Gateway, **given: object) -> None:
+async def main(gateway: Gateway, ticks: bool) -> None:
     core = gateway._core
     driver = AsyncDriver(core.connection, core.database, committed=core.committed)
     try:
         with stopping(None, signals=True) as stop:
-            await work(core, driver, stop, until_idle=False, kinds=toy_kinds())
+            await work(core, driver, stop, until_idle=False, kinds=toy_kinds() | (ticking() if ticks else {}))
     finally:
         await driver.close()
 
@@ -35,7 +35,7 @@ if __name__ == "__main__":
     logger = logging.getLogger("gateway.worker")
     logger.addHandler(Said())
     logger.setLevel(logging.INFO)
-    settings = json.loads(sys.argv[2]) if len(sys.argv) > 2 else {}
+    settings = json.loads(sys.argv[2])
     assert threading.current_thread() is threading.main_thread()
     with Gateway(store=sys.argv[1], worker=settings) as opened:
-        asyncio.run(main(opened))
+        asyncio.run(main(opened, "ticks" in sys.argv[3:]))

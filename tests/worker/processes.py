@@ -19,9 +19,10 @@ PATIENCE = 40
 class Worker:
     """One, with all that it has said so far."""
 
-    def __init__(self, url: str, **settings: Any) -> None:
+    def __init__(self, url: str, *, ticks: bool = False, **settings: Any) -> None:
+        child = str(Path(__file__).with_name("child.py"))
         self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("child.py")), url, json.dumps(settings)],
+            [sys.executable, child, url, json.dumps(settings), *(["ticks"] if ticks else [])],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -213,8 +215,6 @@ class TestTables:
 def _migration(database: Database) -> str:
     found = text("SELECT value FROM facts WHERE name = 'procrastinate'")
     value: Any = database.read(lambda connection: connection.execute(found).scalar_one())
-    import json
-
     return str((json.loads(value) if isinstance(value, str) else value)["migration"])
 
 
@@ -270,6 +270,18 @@ class TestProcesses:
                 add(database, ["ok-2"])
                 until(lambda: names(database) == ["ok-1", "ok-2"])
                 assert other.stop() == 0
+
+    def test_a_schedule_is_done_once_by_three(self, database: Database, postgres: str) -> None:
+        with workers(3, postgres, **QUICK, ticks=True) as all_three:
+            for each in all_three:
+                each.says("together with others")
+            until(lambda: names(database))
+            began, before = time.monotonic(), len(names(database))
+            until(lambda: len(names(database)) - before >= 4)
+            # Done by each of them, it would have taken a third of the time.
+            assert time.monotonic() - began > 2.5
+            for each in all_three:
+                assert each.stop() == 0
 
     def test_a_signal_lets_what_is_under_way_end(self, database: Database, postgres: str) -> None:
         add(database, ["sleep-1", "sleep-2"])

@@ -11,7 +11,7 @@ import asyncio
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -21,8 +21,9 @@ from gateway.engine.effects import transact
 from gateway.errors import InvalidRequest
 from gateway.store.database import Database
 from gateway.worker.jobs import Context, Due, Kind, Kinds
+from gateway.worker.kinds import Schedule, scheduled
 
-__all__ = ["Toys", "add", "log", "make_tables", "overlaps", "toy_kinds"]
+__all__ = ["Toys", "add", "log", "make_tables", "overlaps", "ticking", "toy_kinds"]
 
 
 def make_tables(database: Database) -> None:
@@ -105,6 +106,16 @@ def toy_kinds(toys: Toys | None = None) -> Kinds:
         return True
 
     return {"toy": Kind("toy", due, run)}
+
+
+def ticking() -> Kinds:
+    """Something that is done every second."""
+
+    async def tick(context: Context) -> None:
+        entry = text("INSERT INTO toy_log (name, lock, what, who) VALUES ('tick', '', 'end', :who)")
+        await context.run(transact(lambda connection: connection.execute(entry, {"who": str(os.getpid())}).rowcount))
+
+    return {"schedule": scheduled({"tick": Schedule(timedelta(seconds=1), tick)})}
 
 
 async def _behave(toys: Toys, what: str, begun: int) -> Any:
