@@ -90,7 +90,7 @@ class Ways:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """Send attempt `number` at this account, of `left` that may still be asked in this call. `after` is what the plan
-    knew of the attempt before; `looked` is why this account and no other.
+    knew of the attempt that it follows; `looked` is why this account and no other.
     """
 
     candidate: Candidate
@@ -199,7 +199,7 @@ def plan(
     resumable = entry is not None and entry.state is JournalState.INTENDED
     able = list(found.able) if found else []
     listed = {one.account.name for one in able}
-    if last is not None and resumable and last.account not in listed and (last.account in core.accounts or not able):
+    if last is not None and resumable and last.account not in listed and last.account in core.accounts:
         able.append(_begun(core, last))
     unknown = [attempt for attempt in own if OrderException.UNCONFIRMED in attempt.exceptions]
     tried = {attempt.account for attempt in own}
@@ -324,18 +324,19 @@ def begin(core: Core, connection: Connection, reference: str, step: Step, base: 
     now, name = core.now(), step.candidate.account.name
     order = store.load_order(connection, reference)
     entries = {entry.scope: entry for entry in journal.find(connection, reference, "orders.create")}
-    for attempt in order.attempts if order else ():
+    attempts = order.attempts if order else ()
+    # It goes on, or this very step was recorded and nobody could say so.
+    begun = any(attempt.number == step.number and attempt.account == name for attempt in attempts)
+    for attempt in attempts:
         entry = entries.get(str(attempt.number))
-        if attempt.number > step.number:
-            raise _meanwhile(attempt, reference, "was begun meanwhile, at", "repeat the call to get the order")
-        if attempt.number == step.number and attempt.account != name:
+        if attempt.number > step.number or (attempt.number == step.number and attempt.account != name):
             raise _meanwhile(attempt, reference, "was begun meanwhile, at", "repeat the call to get the order")
         if attempt.number == step.number or entry is None:
             continue
         if entry.state is JournalState.SENT or (entry.state is JournalState.INTENDED and journal.is_held(entry, now)):
             raise _meanwhile(attempt, reference, "is on its way just now, to", "repeat the call when it has ended")
-        changed = attempt.number == step.number - 1 and entry.state is not step.after
-        if attempt.number > base and (changed or _is_made(attempt)):
+        changed = step.after is not None and attempt.number == step.number - 1 and entry.state is not step.after
+        if attempt.number > base and ((changed and not begun) or _is_made(attempt)):
             raise _meanwhile(attempt, reference, "has ended meanwhile, at", "repeat the call to get the order")
     if order is not None and order.settles_to is not step.candidate.account.settles_to:
         raise InvalidRequest(
@@ -343,7 +344,7 @@ def begin(core: Core, connection: Connection, reference: str, step: Step, base: 
             f"{step.candidate.account.settles_to}; nothing was sent"
         )
     rest = health.load_health(connection, [name]).get(name)
-    if rest is not None and not step.rests:
+    if rest is not None and not step.rests and not begun:
         cool_down = core.settings.failover.cool_down
         if rest.rests(now) or (rest.is_due(now) and not health.probe(connection, name, cool_down=cool_down, now=now)):
             raise Conflict(
