@@ -181,6 +181,8 @@ class ProviderOrder(Result):
     fees: tuple[Fee, ...] = ()
     refundable: bool | None = None
     transactions: tuple[str, ...] = ()
+    movements: tuple[str, ...] = ()
+    """The provider's own numbers of the money movements, as its list of transactions has them."""
     created_at: Instant | None = None
     updated_at: Instant | None = None
     expires_at: Instant | None = None

@@ -356,6 +356,7 @@ def order(raw: Any, site: Site, *, number: str | None = None) -> ProviderOrder:
         fees=() if fee is None else (Fee(name="fee", amount=fee),),
         refundable=entry.refund,
         transactions=_hashes(entry.tx_hash, entry.tx_hash_list),
+        movements=() if entry.tx_id is None else (entry.tx_id,),
         created_at=created_at,
         updated_at=site.moment(entry.update_time, "update_time", warnings),
         expires_at=created_at + _LIFE if created_at is not None and lives_30_minutes else None,

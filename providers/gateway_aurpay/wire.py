@@ -99,6 +99,7 @@ class Entry(Wire):
     update_time: Time = None
     fee: OptionalAmount = None
     to_addr: Text = None
+    tx_id: Text = None
     tx_hash: Text = None
     tx_hash_list: list[str | None] | None = None
     pay_url: OptionalLink = None
