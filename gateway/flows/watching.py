@@ -57,7 +57,8 @@ LOOK_SECONDS = 10.0
 PAGE_SIZE = 100
 PAGES_A_LOOK = 20
 """A longer list is gone on with in the next look, so that no job takes for ever."""
-WARN_AFTER = 3
+WARN_AFTER = 4
+"""Times in a row that something failed, or was not shown; told again when the number has doubled."""
 FULL_WALK_AFTER = 2
 """What was absent so often is looked for to the end of the list, however old the rows there are."""
 _CHUNK = 200

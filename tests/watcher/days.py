@@ -12,12 +12,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, update
 
+from gateway.flows import orders as order_flow
 from gateway.flows import watching
-from gateway.models import CustomerRequest, OrderRequest
+from gateway.models import CustomerRequest, OrderRequest, OrderStatus, ProviderOrder, Settlement
+from gateway.money import Money
 from gateway.plugins import load_plugins
-from gateway.store import walks, watches
+from gateway.store import customers, walks, watches
+from gateway.store import orders as order_store
 from gateway.store.tables import events
 from gateway.store.tables import watches as watches_table
 from gateway.store.watches import Watch
@@ -27,7 +30,7 @@ from gateway_aurpay.sandbox import AurpaySandbox
 from gateway_emirex.sandbox import EmirexSandbox
 from support.colours import Opened, opened
 
-__all__ = ["DAY", "HOUR", "MINUTE", "Days", "SharedClock", "cart", "events_of", "watch_of"]
+__all__ = ["DAY", "HOUR", "MINUTE", "Days", "SharedClock", "cart", "events_of", "set_next", "watch_of"]
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 
@@ -110,6 +113,44 @@ class Days:
         made = gw.orders.create(request, account="cards")
         return str(made.provider_id).partition("/")[2]
 
+    def deposits(self, gw: Opened, count: int, customer: str = "c-1", *, apart: int = 0) -> list[str]:
+        """So many such orders, `{customer}-0` and so on, made at once and past the network, `apart` seconds apart; the
+        deposits' numbers.
+        """
+        account, made = gw.core.account("cards"), []
+        here = {"account": "cards", "provider": "aurex", "environment": account.environment}
+
+        def work(connection: Connection) -> None:
+            user = self.aurex._books.users[str(customers.provider_id(connection, "cards", customer))]
+            for index in range(count):
+                self.clock.sleep(apart)
+                now, reference = self.clock.now(), f"{customer}-{index}"
+                price = Money(index + 1, "USD")
+                request = OrderRequest(reference=reference, price=price, pay_with="USDT", customer=customer)
+                order_store.insert_order(
+                    connection,
+                    request,
+                    environment=account.environment,
+                    settles_to=Settlement.CUSTOMER,
+                    now=now,
+                )
+                order_store.insert_attempt(connection, reference, attempt_id=reference, now=now, **here)
+                deposit = self.aurex._books.add_deposit(user, price.amount, "USDT", Decimal(0), now)
+                made.append(deposit.id)
+                seen = ProviderOrder(
+                    provider_id=f"{user.id}/{deposit.id}",
+                    status=OrderStatus.PENDING,
+                    provider_status="waiting",
+                    price=price,
+                    pay_with=request.pay_with,
+                    created_at=now,
+                    expires_at=deposit.expires_at,
+                )
+                order_flow.take_over(gw.core, connection, reference, 1, seen)
+
+        gw.core.database().transaction(work)
+        return made
+
     # The worker
 
     def due(self, gw: Opened, limit: int = 100) -> list[watching.Look]:
@@ -161,6 +202,12 @@ def watch_of(gw: Opened, reference: str, kind: str = "order", number: int | None
     which = number if number is not None else int(kind == "order")
     found: Watch | None = gw.core.database().read(lambda c: watches.load(c, kind, reference, which))
     return found
+
+
+def set_next(gw: Opened, reference: str, next_at: datetime) -> None:
+    """Have it due then, whatever the schedule says."""
+    changed = update(watches_table).where(watches_table.c.reference == reference).values(next_at=next_at)
+    gw.core.database().transaction(lambda c: c.execute(changed) and None)
 
 
 def events_of(gw: Opened, reference: str) -> list[str]:
