@@ -73,6 +73,7 @@ class Gateway:
         store: str | None = None,
         worker: Mapping[str, Any] | None = None,
         watch: Mapping[str, Any] | None = None,
+        telemetry: bool | None = None,
         public_base_url: str | None = None,
         callback_key: str | Sequence[str] | None = None,
         callback_body_limit: int | None = None,
@@ -99,6 +100,7 @@ class Gateway:
                 store=store,
                 worker=worker,
                 watch=watch,
+                telemetry=telemetry,
                 public_base_url=public_base_url,
                 callback_key=callback_key,
                 callback_body_limit=callback_body_limit,
@@ -121,6 +123,10 @@ class Gateway:
         self.keys = Keys(self)
         self.journal = Journal(self)
         self.events = Events(self)
+        if settings.telemetry:
+            from gateway.telemetry import instrument
+
+            instrument(self)
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str] = "gateway.toml", **given: Any) -> Self:

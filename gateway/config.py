@@ -216,6 +216,10 @@ class GatewaySettings(Setting):
     )
     worker: WorkerSettings = Field(default_factory=WorkerSettings, description="the worker")
     watch: WatchSettings = Field(default_factory=WatchSettings, description="how often what can change is read again")
+    telemetry: bool = Field(
+        default=False,
+        description="spans and measurements by OpenTelemetry's global providers; needs the extra `telemetry`",
+    )
 
 
 class _Environment(BaseSettings):
@@ -234,6 +238,7 @@ class _Environment(BaseSettings):
     failover: dict[str, Any] | None = None
     worker: dict[str, Any] | None = None
     watch: dict[str, Any] | None = None
+    telemetry: Any = None
 
     @classmethod
     def settings_customise_sources(
