@@ -27,12 +27,14 @@ from gateway.errors import (
     Outcome,
     OutcomeUnknown,
     PermissionDenied,
+    StoreError,
 )
 from gateway.exchange import Operation
 from gateway.money import Money, plain
 from gateway.store import journal
 from gateway.store.journal import JournalEntry, JournalState
 from gateway.store.outcomes import mark_unknown, recover
+from gateway.store.owner import this_process
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -46,6 +48,9 @@ P = TypeVar("P", bound=BaseModel)
 _FIRST_LOOK = 0.05
 _LONGEST_LOOK = 1.0
 _LEASE_MARGIN = timedelta(seconds=30)
+# How long the end of a write is tried to be recorded, beyond the call's own deadline: nobody else knows it.
+_KEEPING = 3.0
+_FIRST_KEEPING = 0.1
 
 
 def _nothing(connection: Connection) -> None:
@@ -143,7 +148,7 @@ def once(core: Core, write: Write[P], deadline: Deadline) -> Flow[P | None]:
         begun = Begun(write.prepare())
         entry = yield from _begin(core, write, deadline)
     except GatewayError as error:
-        raise error.about(
+        raise _not_sent(error).about(
             account=write.account.name,
             provider=write.account.provider.name,
             operation=write.operation,
@@ -169,13 +174,13 @@ def once(core: Core, write: Write[P], deadline: Deadline) -> Flow[P | None]:
     except GatewayError as error:
         # Refused before its write left (while logging in, say), the write itself was not.
         sent = run.before_write is None
-        error.about(
+        (error if sent else _not_sent(error)).about(
             account=write.account.name,
             provider=write.account.provider.name,
             operation=write.operation,
             reference=write.reference,
         )
-        yield from _record_failure(core, write, entry, error, sent=sent, by_provider=True)
+        yield from _record_failure(core, write, entry, error, sent=sent, by_provider=not isinstance(error, StoreError))
         raise
     except BaseException as interruption:
         # Interrupted or cancelled while it was under way: what had left may have been carried out.
@@ -184,6 +189,8 @@ def once(core: Core, write: Write[P], deadline: Deadline) -> Flow[P | None]:
         raise
 
     def done(connection: Connection) -> None:
+        if journal.is_done_by(connection, entry.id, entry.owner):
+            return  # the commit of which nobody could say whether it had come about had
         journal.finish(
             connection,
             entry.id,
@@ -196,7 +203,7 @@ def once(core: Core, write: Write[P], deadline: Deadline) -> Flow[P | None]:
         write.on_done(connection, result)
 
     try:
-        yield from transact(done)
+        yield from _kept(core, done, max(deadline.remaining(), _KEEPING), doubtful=True)
     except Exception as error:  # whatever it is: the money has moved, and the caller must learn that
         why = error.message if isinstance(error, GatewayError) else type(error).__name__
         unkept = OutcomeUnknown(
@@ -215,7 +222,7 @@ def once(core: Core, write: Write[P], deadline: Deadline) -> Flow[P | None]:
 
 def _begin(core: Core, write: Write[Any], deadline: Deadline) -> Flow[JournalEntry | None]:
     """The entry, ours to send; None when it is done. Waits for a twin that is at it."""
-    pause = _FIRST_LOOK
+    pause, owner, doubts = _FIRST_LOOK, this_process(), 0
     while True:
         lease = timedelta(seconds=deadline.remaining()) + _LEASE_MARGIN
 
@@ -230,7 +237,7 @@ def _begin(core: Core, write: Write[Any], deadline: Deadline) -> Flow[JournalEnt
                 environment=write.account.environment,
                 fingerprint=journal.fingerprint(write.request),
                 request=write.request,
-                owner=core.database().owner(),
+                owner=owner,
                 now=core.now(),
                 lease=lease,
             )
@@ -240,7 +247,14 @@ def _begin(core: Core, write: Write[Any], deadline: Deadline) -> Flow[JournalEnt
                 mark_unknown(connection, entry, core.now())
             return entry, begun
 
-        entry, begun = yield from transact(begin)
+        try:
+            entry, begun = yield from transact(begin)
+        except StoreError as error:
+            # Begun again as the same owner, it is the same intent, whether or not the first was recorded.
+            doubts += error.outcome is Outcome.UNKNOWN
+            if error.outcome is not Outcome.UNKNOWN or doubts > 1:
+                raise
+            continue
         if begun is journal.Begun.FRESH:
             return entry
         if begun is not journal.Begun.BUSY:
@@ -256,6 +270,32 @@ def _begin(core: Core, write: Write[Any], deadline: Deadline) -> Flow[JournalEnt
                 retryable=True,
                 hint="repeat the call to get its result",
             )
+        yield Pause(pause)
+        pause = min(_LONGEST_LOOK, pause * 2)
+
+
+def _not_sent(error: GatewayError) -> GatewayError:
+    """The failure of a write before it left. What is not known then is only whether the store has noted the attempt."""
+    if isinstance(error, StoreError) and error.outcome is Outcome.UNKNOWN:
+        error.message += "; nothing was sent"
+        error.outcome, error.retryable, error.hint = Outcome.NOT_SENT, True, "repeat the call"
+    return error
+
+
+def _kept(core: Core, work: Callable[[Connection], None], seconds: float, *, doubtful: bool = False) -> Flow[None]:
+    """Record what only this call knows. A store that is out of reach for a moment is asked again for so many seconds.
+
+    `doubtful` work may be done twice, so it is repeated also when nobody can say whether it was recorded.
+    """
+    pause, deadline = _FIRST_KEEPING, Deadline.after(core.clock, seconds)
+    while True:
+        try:
+            yield from transact(work)
+            return
+        except StoreError as error:
+            passing = error.retryable or (doubtful and error.outcome is Outcome.UNKNOWN)
+            if not passing or deadline.remaining() <= pause:
+                raise
         yield Pause(pause)
         pause = min(_LONGEST_LOOK, pause * 2)
 
@@ -317,7 +357,7 @@ def _record_failure(
             mark_unknown(connection, lost, core.now())
 
     try:
-        yield from transact(record)
+        yield from _kept(core, record, _KEEPING)
     except GatewayError as unrecorded:
         # The caller learns what became of the request; the journal's row is found as unknown after the lease.
         error.__notes__ = [*getattr(error, "__notes__", []), f"and it could not be recorded: {unrecorded.message}"]

@@ -50,6 +50,7 @@ __all__ = [
     "find",
     "fingerprint",
     "finish",
+    "is_done_by",
     "is_held",
     "is_under_way",
     "list_entries",
@@ -144,9 +145,9 @@ def begin(
 ) -> tuple[JournalEntry, Begun]:
     """Record the intent to send, or say what became of the one that is recorded. Only FRESH may be sent.
 
-    An intent is taken over, with the account given now, when its owner is gone or its lease has run out. What was
-    `sent` by such an owner becomes `unknown` here. Raises IdempotencyConflict when the reference was used for another
-    request or in the other environment.
+    An intent is taken over, with the account given now, when its owner is gone or its lease has run out; beginning
+    again as the same owner is the same intent. What was `sent` by such an owner becomes `unknown` here. Raises
+    IdempotencyConflict when the reference was used for another request or in the other environment.
     """
     row = connection.execute(
         select(journal)
@@ -186,7 +187,7 @@ def begin(
             return entry, Begun.RECORDED
         case JournalState.UNKNOWN:
             return entry, Begun.UNKNOWN
-        case JournalState.INTENDED if not is_held(entry, now):
+        case JournalState.INTENDED if entry.owner == str(owner) or not is_held(entry, now):
             connection.execute(update(journal).where(journal.c.id == entry.id).values(**ours))
             return _load(connection, entry.id), Begun.FRESH
         case _:
@@ -299,6 +300,12 @@ def abandon(connection: Connection, entry: JournalEntry, *, error: Mapping[str, 
         updated_at=now,
         ended_at=now,
     )
+
+
+def is_done_by(connection: Connection, entry_id: int, owner: Owner | str | None) -> bool:
+    """Whether this owner's answer is recorded already."""
+    entry = _load(connection, entry_id)
+    return entry.state is JournalState.DONE and owner is not None and entry.owner == str(owner)
 
 
 def is_under_way(connection: Connection, operation: str, reference: str, scope: str, now: datetime) -> bool:

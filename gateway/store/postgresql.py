@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
@@ -40,6 +40,9 @@ _TURN = 0x6761_7465_7761_7932
 
 # As PostgreSQL takes it without quotes, and no longer than it keeps.
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+
+_WROTE = "gateway wrote"
+"""Whether a session's present transaction has changed anything."""
 
 _FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.5
@@ -132,6 +135,7 @@ class PostgresqlDatabase(Database):
             isolation_level="AUTOCOMMIT",
             hide_parameters=True,
         )
+        event.listen(self._engine, "before_cursor_execute", _note_writing)
 
     def _connect(self) -> psycopg.Connection[Any]:
         """A new session, set up as the gateway needs it."""
@@ -210,8 +214,9 @@ class PostgresqlDatabase(Database):
         """
         with self._begun(begin, in_turn) as (connection, session):
             try:
+                connection.info[_WROTE] = False
                 yield connection
-                self._commit(session)
+                self._commit(session, wrote=connection.info[_WROTE])
             except self._failures() as error:
                 if trouble(error) is Trouble.READ_ONLY:
                     session.close()  # the next connection may find the primary
@@ -228,7 +233,7 @@ class PostgresqlDatabase(Database):
                 try:
                     if in_turn:
                         session.execute("SELECT pg_advisory_lock(%s)", [_TURN])
-                    session.execute(begin)
+                    session.execute(begin, prepare=False)
                     break
                 except self._failures() as error:
                     if trouble(error) is Trouble.READ_ONLY:
@@ -239,14 +244,14 @@ class PostgresqlDatabase(Database):
                     connection.invalidate()
             yield connection, session
 
-    def _commit(self, session: psycopg.Connection[Any]) -> None:
+    def _commit(self, session: psycopg.Connection[Any], *, wrote: bool) -> None:
         if _has_news(session):
             session.execute("SELECT 1")  # raises when the news is that the session has ended: before the commit, then
         try:
-            ended = session.execute("COMMIT").statusmessage
+            ended = session.execute("COMMIT", prepare=False).statusmessage
         except self._failures() as error:
-            if trouble(error) is not Trouble.LOST:
-                raise  # refused: nothing of it was kept
+            if trouble(error) is not Trouble.LOST or not wrote:
+                raise  # refused, or without anything to keep: it can be run again
             raise StoreError(
                 f"the store {self.name}: the connection was lost while a change was being committed; the change may or "
                 "may not have been recorded",
@@ -338,6 +343,11 @@ class PostgresqlDatabase(Database):
         if child:
             self._inherited.append(self._engine.pool)  # kept, so that none is closed as garbage
             self._engine.dispose(close=False)
+
+
+def _note_writing(connection: Connection, cursor: object, statement: str, *rest: object) -> None:
+    if not statement.lstrip().upper().startswith(("SELECT", "SHOW")):
+        connection.info[_WROTE] = True
 
 
 def _has_news(session: psycopg.Connection[Any]) -> bool:
