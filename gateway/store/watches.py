@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, insert, literal, or_, select, tuple_, update
 
 from gateway.models.base import Environment
 from gateway.models.orders import OrderStatus
 from gateway.store.tables import attempts, watches
+from gateway.store.types import UtcDateTime
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
@@ -481,7 +482,8 @@ def _time_has_come(now: datetime) -> ColumnElement[bool]:
 def _not_after(now: datetime) -> dict[str, Any]:
     """A clock that was set back makes nothing younger than it is."""
     return {
-        name: case((watches.c[name] > now, now), else_=watches.c[name]) for name in ("made_at", "since", "final_at")
+        name: case((watches.c[name] > now, literal(now, UtcDateTime())), else_=watches.c[name])
+        for name in ("made_at", "since", "final_at")
     }
 
 
