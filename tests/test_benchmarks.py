@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -39,12 +40,16 @@ def test_every_row_is_measured_and_nothing_is_written() -> None:
         "a gateway opened",
         "20 reads at once by `AsyncGateway`",
         "20 reads",
+        "events delivered by one worker (SQLite",
     ]
     for what, ours, theirs, compared, target, met in measured.values():
-        assert (what, ours.split()[-1]) == (what, theirs.split()[-1])  # one unit
-        assert compared.endswith(")"), what
+        assert re.fullmatch(r"[\d.,]+ (µs|ms|/s)", ours), what
+        if theirs:
+            assert (what, ours.split()[-1]) == (what, theirs.split()[-1])  # one unit
+        assert compared.endswith(")") == bool(theirs), what
         assert (met in ("yes", "no")) == bool(target), what
-    assert [row[4] for row in measured.values()] == ["≤ 1.3 ×", "", "≤ 20 ms", "≤ 120 ms", "", "≥ 0.9 ×", ""]
+    targets = {what: row[4] for what, row in measured.items() if row[4]}
+    assert list(targets.values()) == ["≤ 1.3 ×", "≤ 20 ms", "≤ 120 ms", "≥ 0.9 ×"]
 
 
 @pytest.mark.parametrize("page", ["docs/benchmarks.md"])

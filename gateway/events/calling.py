@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from gateway.errors import GatewayError
 from gateway.events.handlers import Handler
+from gateway.events.threads import Threads
 from gateway.models.events import Event
 
 __all__ = ["Calls", "TimedOut"]
@@ -56,6 +57,7 @@ class Calls:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._threads = Threads()
         self._taken: dict[Pair, _Taken] = {}
         self._under_way: Counter[str] = Counter()
         self._left_behind: Counter[str] = Counter()
@@ -138,8 +140,7 @@ class Calls:
             with contextlib.suppress(RuntimeError):  # the worker's loop has ended meanwhile
                 loop.call_soon_threadsafe(settle, error)
 
-        # A daemon: a handler that hangs must not keep the process from ending.
-        threading.Thread(target=run, name=f"gateway-handler {handler.name}", daemon=True).start()
+        self._threads.run(run)
         try:
             await asyncio.wait({returned}, timeout=handler.timeout)
             if returned.done():
