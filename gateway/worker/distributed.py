@@ -13,10 +13,11 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING
 
 from gateway.errors import GatewayError, StoreError
+from gateway.events.calling import AT_ONCE
 from gateway.worker.jobs import Context, Due, Kind, Kinds
 from gateway.worker.performing import End, perform
 from gateway.worker.procrastinate import Again, Queue, Queued, make_tables, places_of, queue_name
@@ -35,8 +36,11 @@ log = logging.getLogger("gateway.worker")
 MOST_QUEUED = 50
 """Of one group at a time: what hangs together does not fill the queue."""
 
+PATIENCE = 0.3
+"""Seconds that a job waits for a place whose group has all that it may have here."""
+
 FULL_SECONDS = 2.0
-"""How long a job waits whose group has all the places that it may have here."""
+"""How long it is put off then."""
 
 
 class Distributed:
@@ -63,7 +67,8 @@ class Distributed:
         self._pace = pace or Pace()
         self._stalled_after = core.settings.worker.stalled_after.total_seconds()
         self._rests = Rests(core.clock.monotonic, random.random)
-        self._groups: Counter[tuple[str, str]] = Counter()
+        self._free = asyncio.Semaphore(concurrency)
+        self._groups: dict[tuple[str, str], asyncio.Semaphore] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._looks = Looks(core, kinds)
@@ -153,7 +158,7 @@ class Distributed:
             try:
                 await queue.open()
                 work = asyncio.create_task(
-                    queue.work(places_of(self._here()), concurrency=self._places, grace=self._grace, wait=True)
+                    queue.work(places_of(self._here()), concurrency=2 * self._places, grace=self._grace, wait=True)
                 )
                 if await self._until_asked(work):
                     return
@@ -190,7 +195,7 @@ class Distributed:
             await leader.stand()
             put = await leader.put_due()
             work = asyncio.create_task(
-                self._queue.work(places_of(self._here()), concurrency=self._places, grace=None, wait=False)
+                self._queue.work(places_of(self._here()), concurrency=2 * self._places, grace=None, wait=False)
             )
             await self._until_asked(work)
             if put or await leader.busy():
@@ -209,20 +214,37 @@ class Distributed:
         if queued.rests:
             await self._put(queued, rests=False, failures=queued.failures)
             return
-        group = kind.name, queued.group
-        if queued.group and self._groups[group] >= max(1, self._places // 2):
+        end = None
+        async with self._turn(kind, queued.group) as its_turn:
+            if its_turn and not self._stop.asked:
+                end = await perform(self._context, kind, queued.key)
+        if end is not None:
+            await self._ended(queued, end)
+        elif not self._stop.asked:  # then it is found again
             await self._put(queued, rests=True, failures=queued.failures, after=FULL_SECONDS * (0.5 + random.random()))
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, kind: Kind, group: str) -> AsyncIterator[bool]:
+        """One of the places of this worker. False when the job's group has kept all that it may have for too long: more
+        jobs are taken from the queue than there are places, so that those that wait here do not hold back others.
+        """
+        most = min(AT_ONCE, max(1, self._places // 2)) if kind.here else max(1, self._places // 2)
+        crowd = self._groups.setdefault((kind.name, group), asyncio.Semaphore(most if group else self._places))
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await crowd.acquire()
+        except TimeoutError:
+            yield False
             return
         task = asyncio.current_task()
         assert task is not None
-        self._groups[group] += 1
-        self._tasks.add(task)
         try:
-            end = await perform(self._context, kind, queued.key)
+            async with self._free:
+                self._tasks.add(task)
+                yield True
         finally:
-            self._groups[group] -= 1
             self._tasks.discard(task)
-        await self._ended(queued, end)
+            crowd.release()
 
     async def _ended(self, queued: Queued, end: End) -> None:
         if end is End.LOST:

@@ -1,0 +1,152 @@
+"""A shop as merchants run it: `gateway worker --app` beside the shop, on SQLite and with two workers on PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.conftest import COMMAND
+from flows.world import World, cart
+from gateway import Gateway
+from gateway.models import CustomerRequest, OrderRequest
+from worker.processes import PATIENCE, until
+
+APP = """
+import json, os, time
+from pathlib import Path
+
+from gateway import Gateway
+
+gw = Gateway(**json.loads(Path("shop.json").read_text()))
+
+
+@gw.on("order.*", name="ledger")
+def ledger(event):
+    time.sleep(0.1)
+    with open("ledger.txt", "a") as file:
+        file.write(f"{event.id} {event.type} {event.reference} {os.getpid()}\\n")
+"""
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'gateway.db'}"
+    return str(request.getfixturevalue("postgres"))
+
+
+class Shop:
+    """The shop's folder, its gateway in this process, and its workers in others."""
+
+    def __init__(self, world: World, folder: Path, store: str) -> None:
+        self.world = world
+        self.folder = folder
+        worker = {"stalled_after": "3s"}
+        self.settings: dict[str, Any] = {"accounts": world.accounts(), "store": store, "worker": worker}
+        (folder / "payments.py").write_text(APP)
+        (folder / "shop.json").write_text(json.dumps(self.settings))
+        self.gateway = Gateway(**self.settings)
+
+    def told(self) -> dict[str, list[str]]:
+        """What the handler was called with, by order, in the order of the calls."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for line in self._lines():
+            found[line[2]].append(line[1].removeprefix("order."))
+        return found
+
+    def callers(self) -> set[str]:
+        return {line[3] for line in self._lines()}
+
+    def _lines(self) -> list[list[str]]:
+        ledger = self.folder / "ledger.txt"
+        return [line.split() for line in ledger.read_text().splitlines()] if ledger.exists() else []
+
+    def _up(self) -> int:
+        log = self.folder / "log.txt"
+        said = log.read_text() if log.exists() else ""
+        return said.count('"at work on') + said.count("standing by")
+
+    @contextmanager
+    def workers(self, number: int) -> Iterator[list[subprocess.Popen[str]]]:
+        command = [*COMMAND, "worker", "--app", "payments:gw", "--json"]
+        before = self._up()
+        with (self.folder / "log.txt").open("a") as log:
+            started = [
+                subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL, text=True)
+                for _ in range(number)
+            ]
+        try:
+            until(lambda: self._up() >= before + number)
+            yield started
+            alive = [each for each in started if each.poll() is None]
+            for each in alive:
+                each.send_signal(signal.SIGTERM)
+            assert {each.wait(PATIENCE) for each in alive} <= {0}
+        finally:
+            for each in started:
+                each.kill()
+                each.wait(PATIENCE)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, store: str) -> Iterator[Shop]:
+    with World(tmp_path) as world:
+        made = Shop(world, tmp_path, store)
+        with made.gateway:
+            yield made
+
+
+def deposit(shop: Shop, reference: str) -> str:
+    """An order at the provider that calls nobody back; its number there."""
+    request = OrderRequest(reference=reference, price="40 USD", pay_with="USDT", customer="c-1", settles_to="customer")
+    return str(shop.gateway.orders.create(request, account="cards").provider_id).partition("/")[2]
+
+
+def test_payments_are_seen_and_told_in_order(shop: Shop, store: str) -> None:
+    gw, server = shop.gateway, shop.world.server
+    gw.customers.create(CustomerRequest(reference="c-1", first_name="Ada", last_name="Example"), account="cards")
+    paid = {
+        f"shop-{number}": str(gw.orders.create(cart(f"shop-{number}"), account="shop").provider_id)
+        for number in range(4)
+    }
+    deposits = {f"card-{number}": deposit(shop, f"card-{number}") for number in range(4)}
+    late = gw.orders.create(cart("late"), account="shop")
+    for number in paid.values():
+        server.pay("aurpay", number)
+    for number in deposits.values():
+        server.pay("aurex", number)
+    with shop.workers(1 if store.startswith("sqlite") else 2):
+        until(lambda: all(shop.told()[name][-1:] == ["paid"] for name in [*paid, *deposits]), lambda: str(shop.told()))
+        server.pay("aurpay", str(late.provider_id))
+        until(lambda: shop.told()["late"][-1:] == ["paid"], lambda: str(shop.told()))
+    for name, told in shop.told().items():
+        assert told == ["created", "paid"], name
+    assert set(shop.told()) == {*paid, *deposits, "late"}
+
+
+def test_a_worker_is_killed_among_its_calls_and_nothing_is_lost(shop: Shop, store: str) -> None:
+    gw, server = shop.gateway, shop.world.server
+    names = [f"cart-{number}" for number in range(30)]
+    for name in names:
+        order = gw.orders.create(cart(name), account="shop")
+        server.pay("aurpay", str(order.provider_id))
+        gw.orders.get(name)
+    with shop.workers(1 if store.startswith("sqlite") else 2) as running:
+        until(lambda: len(shop.told()) > 5)
+        running[0].kill()
+        running[0].wait(PATIENCE)
+        with shop.workers(1):
+            until(lambda: all(shop.told()[name][-1:] == ["paid"] for name in names), lambda: str(shop.told()))
+    for name in names:
+        told = shop.told()[name]
+        # A call whose end was not recorded any more is made again; never out of order.
+        assert list(dict.fromkeys(told)) == ["created", "paid"], told
+        assert told == sorted(told)
