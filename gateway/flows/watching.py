@@ -36,7 +36,6 @@ from gateway.flows.schedule import HOPELESS, Seen, after_failure, next_look, res
 from gateway.models.base import Environment, Page
 from gateway.models.orders import Order, OrderStatus, ProviderOrder
 from gateway.models.trades import TradeStatus
-from gateway.models.withdrawals import WithdrawalStatus
 from gateway.store import customers, walks, watches
 from gateway.store import orders as order_store
 from gateway.store import refunds as refund_store
@@ -86,11 +85,14 @@ def due(core: Core, connection: Connection, now: datetime, limit: int) -> list[L
     """What may be looked at now, the unknown first, then what waits longest; no more of an account than its key has
     calls for. Only reads.
     """
-    resting = walks.resting(connection, now)
+    rests = walks.load_rests(connection)
     found: list[tuple[watches.Due, str]] = []
     for account in core.accounts.values():
-        room = min(limit, _room(account, limit))
-        if room > 0 and account.name not in resting:
+        rest = rests.get(account.name)
+        room = min(limit, _room(connection, account, limit))
+        if rest is not None and rest.failures:
+            room = min(room, 1)  # one look finds out whether it can be reached again
+        if room > 0 and not (rest is not None and rest.holds(now)):
             batches = account.adapter.reads_orders_from_lists
             here = watches.due(connection, account.name, account.environment, now, room, batches=batches)
             found += [(one, account.name) for one in here]
@@ -120,25 +122,27 @@ def _named(one: watches.Due, account: str) -> Look:
     return Look(f"{one.kind}/{one.number}/{one.reference}", f"{one.kind} {one.reference}", account)
 
 
-def _room(account: OpenAccount, limit: int) -> int:
+def _room(connection: Connection, account: OpenAccount, limit: int) -> int:
     """How many calls of the key may be used for polling now: half are left to the merchant's own."""
-    if account.window.limit is None:
+    if account.rate_limit is None:
         return limit
-    free = account.window.headroom(account.clock.monotonic()) or 0
-    return free - account.window.limit.requests // 2
+    return (account.free_calls(connection) or 0) - account.rate_limit.requests // 2
 
 
 # One thing
 
 
 def _look_at(core: Core, kind: str, reference: str, number: int) -> Flow[bool]:
-    watch = yield from transact(lambda connection: watches.load(connection, kind, reference, number))
-    account = core.accounts.get(watch.account) if watch is not None else None
-    if watch is None or account is None or account.environment is not watch.environment:
+    def load(connection: Connection) -> tuple[Watch | None, walks.Rest | None]:
+        watch = watches.load(connection, kind, reference, number)
+        return watch, walks.load_rest(connection, watch.account) if watch is not None else None
+
+    known, rest = yield from transact(load)
+    account = core.accounts.get(known.account) if known is not None else None
+    if known is None or account is None or account.environment is not known.environment:
         return False
-    if not watch.is_due(core.now()):
+    if not known.is_due(core.now()) or (rest is not None and rest.holds(core.now())):
         return False
-    known = watch
     try:
         yield from _LOOKS[kind](core, account, known)
     except StoreError:
@@ -187,8 +191,7 @@ def _withdrawal(core: Core, account: OpenAccount, watch: Watch) -> Flow[None]:
     found = yield from transact(lambda connection: withdrawal_store.load_withdrawal(connection, watch.reference))
     if found is not None and not found.status.is_final:
         if found.provider_id is None or not account.capabilities.variants("withdrawals.get"):
-            unknown = found.status is WithdrawalStatus.UNCONFIRMED
-            yield from _cannot(core, watch, "the provider tells no number of it, or has no call to read it", unknown)
+            yield from _cannot(core, watch, "the provider tells no number of it, or has no call to read it")
             return
         yield from withdrawals.get(core, watch.reference, refresh=True, seconds=LOOK_SECONDS, background=True)
         found = yield from transact(lambda connection: withdrawal_store.load_withdrawal(connection, watch.reference))
@@ -241,13 +244,13 @@ def _done(core: Core, account: OpenAccount, watch: Watch, *, over: bool) -> Flow
     yield from _kept(core, account, work)
 
 
-def _cannot(core: Core, watch: Watch, why: str, unknown: bool = False) -> Flow[None]:
+def _cannot(core: Core, watch: Watch, why: str) -> Flow[None]:
     """The provider cannot be asked. It is said once, and looked at once a day whether that has changed."""
     now = core.now()
     if watch.error != why:
         todo = (
             f"look at the provider, then `gateway journal settle {watch.reference} --as done|failed --reason …`"
-            if unknown or (watch.rank == 0 and watch.kind != "order")
+            if watch.rank == 0
             else "look at the provider's dashboard"
         )
         log.warning("%s cannot be followed: %s; %s", _words(watch), why, todo)
@@ -266,6 +269,9 @@ def _walk(core: Core, name: str, customer: str) -> Flow[bool]:
     here, started = (name, account.environment, customer), core.now()
 
     def begin(connection: Connection) -> tuple[str | None, datetime, str | None] | None:
+        rest = walks.load_rest(connection, name)
+        if rest is not None and rest.holds(started):
+            return None
         walk = walks.load_walk(connection, *here)
         if walk is not None and started - _STALE_WALK <= walk.began_at <= started + _CLOCK_SET_BACK:
             if watches.waits(connection, *here, now=started, since=walk.began_at):

@@ -14,7 +14,18 @@ from gateway.store.tables import facts, rests, walks
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["Rest", "Walk", "end_rest", "end_walk", "go_on", "load_rest", "load_walk", "report_once", "rest", "resting"]
+__all__ = [
+    "Rest",
+    "Walk",
+    "end_rest",
+    "end_walk",
+    "go_on",
+    "load_rest",
+    "load_rests",
+    "load_walk",
+    "report_once",
+    "rest",
+]
 
 # What began so far in the future began before the clock was set back.
 _SET_BACK = timedelta(seconds=30)
@@ -36,6 +47,9 @@ class Rest:
     until: datetime
     failures: int
     error: str
+
+    def holds(self, now: datetime) -> bool:
+        return self.until > now and self.began_at <= now + _SET_BACK
 
 
 def load_walk(connection: Connection, account: str, environment: Environment, batch: str) -> Walk | None:
@@ -82,10 +96,11 @@ def end_rest(connection: Connection, account: str) -> int:
     return int(row.failures)
 
 
-def resting(connection: Connection, now: datetime) -> dict[str, Rest]:
-    """The accounts that are left alone now."""
-    query = select(rests).where(rests.c.until > now, rests.c.began_at <= now + _SET_BACK)
-    return {row.account: Rest(row.began_at, row.until, row.failures, row.error) for row in connection.execute(query)}
+def load_rests(connection: Connection) -> dict[str, Rest]:
+    """The last rest of every account since it was reached, over or not."""
+    return {
+        row.account: Rest(row.began_at, row.until, row.failures, row.error) for row in connection.execute(select(rests))
+    }
 
 
 def report_once(connection: Connection, name: str, *, write: bool = True) -> bool:

@@ -185,7 +185,7 @@ class Days:
         return datetime.max.replace(tzinfo=UTC) if watched is None else max(watched, self._rest_ends(connection))
 
     def _rest_ends(self, connection: Connection) -> datetime:
-        rests = walks.resting(connection, self.clock.now())
+        rests = walks.load_rests(connection)
         return max((rest.until for rest in rests.values()), default=self.clock.now())
 
     # Books
