@@ -23,6 +23,7 @@ TIMEOUT, TRIES = 60.0, 12
 
 # No spaces: locks and job keys are a handler's name, a space and a subject.
 _NAME = re.compile(r"[!-~]{1,200}")
+_UNNAMED = re.compile(r"[^!-~]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,9 @@ class Handlers:
         self._by_name: dict[str, Handler] = {}
         self._lock = threading.Lock()
         for implementation in plugins.manager.hook.gateway_event.get_hookimpls():
-            name, function = f"plugin:{implementation.plugin_name}", implementation.function
+            if implementation.wrapper or implementation.hookwrapper:
+                continue  # there is no call of all plugins that it could be around
+            name, function = f"plugin:{_UNNAMED.sub('-', implementation.plugin_name)}", implementation.function
             called = function if "event" in implementation.argnames else functools.partial(_without, function)
             self._add(Handler(name, ("*",), called, _is_async(function)))
 

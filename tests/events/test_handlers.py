@@ -178,7 +178,7 @@ def test_each_plugin_is_delivered_to_by_itself(colour: str) -> None:
     one, other = Plugin(), AsyncPlugin()
     plugins.manager.register(one, name="one")
     plugins.manager.register(other, name="other")
-    plugins.manager.register(BrokenPlugin(), name="broken")
+    plugins.manager.register(BrokenPlugin(), name="the broken one")
     with shop(colour, plugins=plugins) as worker:
         happened = happen(worker, "created a", "refund.created b", "paid a")
         worker.work()
@@ -187,6 +187,6 @@ def test_each_plugin_is_delivered_to_by_itself(colour: str) -> None:
         assert {name: state.waiting for name, state in states.items()} == {
             "plugin:one": 0,
             "plugin:other": 0,
-            "plugin:broken": 3,
+            "plugin:the-broken-one": 3,
         }
         assert states["plugin:one"].types == ("*",)

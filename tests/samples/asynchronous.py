@@ -12,6 +12,7 @@ from gateway import (
     CardTopUp,
     CryptoAddress,
     CustomerRequest,
+    Event,
     GatewayError,
     LightningInvoice,
     Money,
@@ -102,6 +103,28 @@ async def everything_else(gw: AsyncGateway) -> None:
     print(status, gw.capabilities()["shop"].variants("orders.create"))
 
 
+def handlers(gw: AsyncGateway) -> None:
+    @gw.on("order.paid", name="ship")
+    async def ship(event: Event) -> None:
+        order: Order = await gw.orders.get(event.reference, refresh=False)
+        print(event.id, order.status, event.data["received"])
+
+    @gw.on("order.*", "refund.completed", since="now", timeout=10, tries=3)
+    def books(event: Event) -> None:
+        print(event.type)
+
+    print(ship, books)
+
+
+async def poll(gw: AsyncGateway, cursor: int) -> int:
+    async for event in gw.events.since(cursor, types=["order.*"], limit=100):
+        cursor = event.id
+    for delivery in await gw.events.dead(handler="ship"):
+        print(delivery.error, delivery.event.subject)
+    replayed: int = await gw.events.replay(handler="ship", events=[1, 2])
+    return cursor + replayed
+
+
 def heard(record: Record) -> None:
     print(record.operation, record.seconds, record.outcome)
 
@@ -111,6 +134,8 @@ async def main() -> None:
         try:
             print(await checkout(gw, "cart-1001", Money("25.00", "USD")), await pay_out(gw))
             await everything_else(gw)
+            handlers(gw)
+            print(await poll(gw, 0))
         except InvalidRequest as wrong:
             print(wrong.message)
         except GatewayError as error:

@@ -10,6 +10,7 @@ from gateway import (
     CardTopUp,
     CryptoAddress,
     CustomerRequest,
+    Event,
     Gateway,
     GatewayError,
     LightningInvoice,
@@ -100,6 +101,28 @@ def everything_else(gw: Gateway) -> None:
     print(status, gw.capabilities()["shop"].variants("orders.create"))
 
 
+def handlers(gw: Gateway) -> None:
+    @gw.on("order.paid", name="ship")
+    def ship(event: Event) -> None:
+        order: Order = gw.orders.get(event.reference, refresh=False)
+        print(event.id, order.status, event.data["received"])
+
+    @gw.on("order.*", "refund.completed", since="now", timeout=10, tries=3)
+    async def books(event: Event) -> None:
+        print(event.type)
+
+    print(ship, books)
+
+
+def poll(gw: Gateway, cursor: int) -> int:
+    for event in gw.events.since(cursor, types=["order.*"], limit=100):
+        cursor = event.id
+    for delivery in gw.events.dead(handler="ship"):
+        print(delivery.error, delivery.event.subject)
+    replayed: int = gw.events.replay(handler="ship", events=[1, 2])
+    return cursor + replayed
+
+
 def heard(record: Record) -> None:
     print(record.operation, record.seconds, record.outcome)
 
@@ -109,6 +132,8 @@ def main() -> None:
         try:
             print(checkout(gw, "cart-1001", Money("25.00", "USD")), pay_out(gw))
             everything_else(gw)
+            handlers(gw)
+            print(poll(gw, 0))
         except InvalidRequest as wrong:
             print(wrong.message)
         except GatewayError as error:
