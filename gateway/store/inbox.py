@@ -23,6 +23,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from gateway.contracts import IncomingCallback, Proof
 from gateway.errors import InvalidRequest
 from gateway.models.base import Environment
+from gateway.store import events
 from gateway.store.tables import attempts, callbacks
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ __all__ = [
     "pending",
     "put_off",
     "reject",
+    "suspicious",
     "take",
 ]
 
@@ -182,7 +184,7 @@ def due(connection: Connection, now: datetime, limit: int) -> list[DueAttempt]:
 
 
 def pending(connection: Connection, attempt_id: str) -> list[Callback]:
-    """What of this attempt has not ended, oldest first, due or not; as many as are processed at once, without bodies."""
+    """What of this attempt has not ended, due or not: the oldest, as many as are processed at once, without bodies."""
     query = _all().where(callbacks.c.attempt_id == attempt_id, callbacks.c.state.in_(_OPEN))
     query = query.with_only_columns(*(column for column in query.selected_columns if column.name != "body"))
     return [_callback(row) for row in connection.execute(query.order_by(callbacks.c.id).limit(_AT_ONCE))]
@@ -221,6 +223,31 @@ def last_suspicious(connection: Connection, attempt_id: str) -> datetime | None:
     )
     found: datetime | None = connection.execute(query).scalar()
     return found
+
+
+def suspicious(
+    connection: Connection,
+    account: str,
+    provider: str,
+    environment: Environment,
+    attempt_id: str,
+    reference: str | None,
+    data: dict[str, Any],
+    reason: str,
+    now: datetime,
+) -> None:
+    """Append the event: of the order, so that it is told in its turn; of the attempt where no order is known."""
+    events.append(
+        connection,
+        "callback.suspicious",
+        subject="order" if reference else "callback",
+        reference=reference or attempt_id,
+        account=account,
+        provider=provider,
+        environment=environment,
+        data={"reason": reason, "attempt_id": attempt_id, **data},
+        now=now,
+    )
 
 
 def find(
