@@ -10,7 +10,7 @@ import getpass
 import os
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
@@ -21,6 +21,9 @@ from gateway.errors import GatewayError
 
 # Imported when they are used, so that a program which only imports the library does not pay for what it may never open.
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from gateway.callbacks.intake import Intake
     from gateway.capabilities import Capabilities
     from gateway.config import GatewaySettings
     from gateway.contracts.adapter import RateLimit
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from gateway.models.keys import IssuedKey
     from gateway.models.markets import Market, OrderBook, PublicTrade, Ticker
     from gateway.models.orders import Order, OrderRequest, OrderStatus, ProviderOrder, Settlement
+    from gateway.models.reconciliations import Reconciliation
     from gateway.models.refunds import Refund, RefundRequest
     from gateway.models.trades import Trade, TradeRequest
     from gateway.models.transactions import Currency, CurrencyKind, Transaction
@@ -45,6 +49,7 @@ if TYPE_CHECKING:
     from gateway.models.withdrawals import ProviderWithdrawal, Withdrawal, WithdrawalRequest, WithdrawalStatus
     from gateway.observation import Record
     from gateway.plugins import Plugins
+    from gateway.store.inbox import Callback, CallbackState
     from gateway.store.journal import JournalEntry, JournalState
     from gateway.worker.stopping import StopEvent
 
@@ -70,6 +75,7 @@ class Gateway:
         accounts: Mapping[str, Mapping[str, Any]] | None = None,
         routes: Sequence[Mapping[str, Any]] | None = None,
         failover: Mapping[str, Any] | None = None,
+        reconcile: Mapping[str, Any] | None = None,
         store: str | None = None,
         worker: Mapping[str, Any] | None = None,
         watch: Mapping[str, Any] | None = None,
@@ -97,6 +103,7 @@ class Gateway:
                 accounts=accounts,
                 routes=routes,
                 failover=failover,
+                reconcile=reconcile,
                 store=store,
                 worker=worker,
                 watch=watch,
@@ -122,6 +129,7 @@ class Gateway:
         self.trades = Trades(self)
         self.keys = Keys(self)
         self.journal = Journal(self)
+        self.callbacks = Callbacks(self)
         self.events = Events(self)
         if settings.telemetry:
             from gateway.telemetry import instrument
@@ -243,6 +251,39 @@ class Gateway:
 
         run_blocking(self, until_idle=until_idle, concurrency=concurrency, stop=stop)
 
+    def reconcile(
+        self,
+        *,
+        account: str,
+        since: datetime,
+        until: datetime | None = None,
+        repair: bool = False,
+        progress: Callable[[str, int], None] | None = None,
+        deadline: float | None = None,
+    ) -> Reconciliation:
+        """Compare what was made at the account `since` then with the provider's own lists, and keep what was found.
+
+        Nothing is sent but reads, and nothing is settled. With `repair`, what is known here follows the provider where
+        it may, with the events that were missed; doing it again changes nothing more. It takes as long as the lists
+        are long: `progress` is called with what is being read and how many rows were; `deadline` is that of each call
+        to the provider. A list that cannot be read is told in `not_compared`. Raises InvalidRequest, StoreError.
+        """
+        return self._run(
+            flows.reconciling.reconcile(
+                self._core,
+                account,
+                since=since,
+                until=until,
+                repair=repair,
+                seconds=deadline,
+                tell=progress or (lambda what, count: None),
+            )
+        )
+
+    def reconciled(self, *, account: str) -> Reconciliation | None:
+        """What the last run over this account found, such as one of the worker; None when there was none."""
+        return self._run(flows.reconciling.last(self._core, account))
+
     def close(self) -> None:
         """Close connections and the store. A closed gateway refuses every call."""
         if not self._closed:
@@ -297,8 +338,8 @@ class AccountHandle:
         return self._account.provider.rate_limit
 
     def rate_headroom(self) -> int | None:
-        """How many calls may leave now without waiting, as far as this process used the key; None without a limit."""
-        return self._account.window.headroom(self._account.clock.monotonic())
+        """How many calls may leave now without waiting, over all processes on this store; None without a limit."""
+        return self._gateway._run(flows.reads.rate_headroom(self._account))
 
     def can(self, operation: str, variant: str = "") -> bool:
         """Whether the call may be made: offered, and documented or allowed by `allow_inferred`."""
@@ -834,3 +875,68 @@ class Events(_Namespace):
         return self._gateway._run(
             flows.delivering.replay(self._core, handler=handler, numbers=events, subject=subject, done_too=done)
         )
+
+
+class Callbacks(_Namespace):
+    """What providers send when something has changed: taken in at once, processed outside of the request.
+
+    `gateway.callbacks.asgi` and `.wsgi` are applications around this.
+    """
+
+    @cached_property
+    def _intake(self) -> Intake:
+        from gateway.callbacks.intake import Intake
+
+        return Intake(self._core)
+
+    def receive(
+        self,
+        *,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | Iterable[tuple[str, str]],
+        body: bytes,
+        client: str | None = None,
+    ) -> int:
+        """Take one callback in, and return the status to answer with, without a body: 200 when it is recorded, 404
+        for whatever is not admitted, 503 when the store cannot be used.
+
+        `url` is as it was called, whole or from its path on; `client` is who is connected. Reads no order: that is
+        `process`. Raises ConfigurationError when `public_base_url` or `callback_key` is missing.
+        """
+        from urllib.parse import unquote, urlsplit
+
+        parts = urlsplit(url)
+        admitted = self._intake.admitted(method, unquote(parts.path))
+        if admitted is None or len(body) > self._intake.body_limit:
+            return 404
+        return self._gateway._run(
+            self._intake.take(admitted, query=parts.query, headers=headers, body=body, peer=client)
+        )
+
+    def process(self) -> int:
+        """Process what is due now: how many attempts were looked at. For shops without a worker, and for tests.
+
+        What cannot be read now is put off and due again later. May be repeated, and by several processes at once.
+        """
+        return self._gateway._run(flows.callbacks.process_due(self._core))
+
+    def list(
+        self,
+        *,
+        state: CallbackState | str | None = None,
+        account: str | None = None,
+        reference: str | None = None,
+        limit: int = 100,
+    ) -> Sequence[Callback]:
+        """The inbox, newest first; `reference` is an order's."""
+        from gateway.store.inbox import CallbackState
+
+        wanted = CallbackState(state) if state is not None else None
+        return self._gateway._run(
+            flows.callbacks.page(self._core, state=wanted, account=account, reference=reference, limit=limit)
+        )
+
+    def show(self, callback_id: int) -> Callback:
+        """One callback of the inbox. Raises NotFound."""
+        return self._gateway._run(flows.callbacks.load(self._core, callback_id))

@@ -32,6 +32,7 @@ __all__ = [
     "DEFAULT_STORE",
     "Failover",
     "GatewaySettings",
+    "ReconcileSettings",
     "Pause",
     "Route",
     "WatchSettings",
@@ -183,6 +184,17 @@ class WatchSettings(Setting):
     )
 
 
+class ReconcileSettings(Setting):
+    """When the worker compares the providers' books with the store. What it finds is logged, and kept for
+    `gateway reconcile --last`.
+    """
+
+    scheduled: bool = Field(default=True, description="whether the worker does it by itself")
+    every: Duration = Field(default=timedelta(days=1), description="how often, every account")
+    window: Duration = Field(default=timedelta(days=7), description="how far back each time")
+    repair: bool = Field(default=False, description="whether what is known here follows what the provider shows")
+
+
 class GatewaySettings(Setting):
     """The whole configuration. `accounts` are checked by their adapters' own settings models."""
 
@@ -214,6 +226,9 @@ class GatewaySettings(Setting):
     failover: Failover = Field(
         default_factory=Failover, description="when an account that keeps failing is passed over"
     )
+    reconcile: ReconcileSettings = Field(
+        default_factory=ReconcileSettings, description="when the worker compares the providers' books with the store"
+    )
     worker: WorkerSettings = Field(default_factory=WorkerSettings, description="the worker")
     watch: WatchSettings = Field(default_factory=WatchSettings, description="how often what can change is read again")
     telemetry: bool = Field(
@@ -236,6 +251,7 @@ class _Environment(BaseSettings):
     accounts: dict[str, dict[str, Any]] | None = None
     routes: list[Any] | None = None
     failover: dict[str, Any] | None = None
+    reconcile: dict[str, Any] | None = None
     worker: dict[str, Any] | None = None
     watch: dict[str, Any] | None = None
     telemetry: Any = None

@@ -28,6 +28,7 @@ from gateway.cli import (
     markets,
     orders,
     providers,
+    reconcile,
     refunds,
     sandbox,
     shells,
@@ -54,7 +55,7 @@ _GROUPS = (
     *(orders, refunds, customers, cards),
     *(wallets, withdrawals, transactions, currencies),
     *(markets, trades),
-    *(worker, events, journal, freeze, store),
+    *(worker, events, journal, reconcile, freeze, store),
 )
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gateway.flows import freezing as freezing
     from gateway.flows import orders as orders
     from gateway.flows import reads as reads
+    from gateway.flows import reconciling as reconciling
     from gateway.flows import refunds as refunds
     from gateway.flows import settling as settling
     from gateway.flows import trades as trades

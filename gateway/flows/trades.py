@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from gateway.accounts import OpenAccount
 
-__all__ = ["cancel", "create", "fetch", "get", "page"]
+__all__ = ["cancel", "create", "fetch", "get", "keep", "page"]
 
 # What the request said better than an answer can: an exchange writes a market its own way.
 _OURS = frozenset({"reference", "market", "kind", "side"})
@@ -81,7 +81,7 @@ def get(core: Core, reference: str, *, refresh: bool, seconds: float | None, bac
         return found
     account.require("trades.get")
     seen = yield from _read(account, found.provider_id, core.deadline(seconds, account), background=background)
-    return (yield from _keep(core, reference, found, seen))
+    return (yield from keep(core, reference, found, seen))
 
 
 def cancel(core: Core, reference: str, *, seconds: float | None) -> Flow[Trade]:
@@ -108,7 +108,7 @@ def cancel(core: Core, reference: str, *, seconds: float | None) -> Flow[Trade]:
     seen: Trade = yield from perform(run, Begun(account.able(CancelsTrades).cancel_trade(found.provider_id)))
     # What an earlier reading said of fills may be less than was filled by now.
     known = found.model_copy(update=dict.fromkeys(_OF_FILLS))
-    cancelled = yield from _keep(core, reference, known, seen)
+    cancelled = yield from keep(core, reference, known, seen)
     if not _fill_is_unknown(cancelled):
         return cancelled
     try:
@@ -177,7 +177,7 @@ def _filled(core: Core, reference: str, known: Trade, deadline: Deadline, *, bac
     return (yield from _load(reference))
 
 
-def _keep(core: Core, reference: str, known: Trade, seen: Trade) -> Flow[Trade]:
+def keep(core: Core, reference: str, known: Trade, seen: Trade) -> Flow[Trade]:
     """The newer reading over the older one: what it does not say stays."""
     said = {name: value for name, value in seen if value not in (None, (), "") and name not in _OURS}
     merged = known.model_copy(update=said)

@@ -21,6 +21,7 @@ from gateway.models.orders import (
     ProviderOrder,
     Settlement,
 )
+from gateway.models.reconciliations import Finding, FindingKind, NotCompared, Reconciliation
 from gateway.models.refunds import ProviderRefund, Refund, RefundRequest, RefundStatus
 from gateway.models.trades import Trade, TradeKind, TradeRequest, TradeStatus
 from gateway.models.transactions import Currency, CurrencyKind, Transaction
@@ -59,11 +60,14 @@ __all__ = [
     "Environment",
     "Event",
     "Fee",
+    "Finding",
+    "FindingKind",
     "HandlerState",
     "Instant",
     "IssuedKey",
     "LightningInvoice",
     "Market",
+    "NotCompared",
     "Number",
     "OneTimeCode",
     "Order",
@@ -79,6 +83,7 @@ __all__ = [
     "ProviderRefund",
     "ProviderWithdrawal",
     "PublicTrade",
+    "Reconciliation",
     "Refund",
     "RefundRequest",
     "RefundStatus",

@@ -506,7 +506,7 @@ reconciliations = Table(
     Column("since", UtcDateTime, nullable=False),
     Column("began_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime, nullable=False),
-    Column("findings", JsonText, nullable=False),
+    Column("report", JsonText, nullable=False),
     _one_of("reconciliations", "environment", Environment),
     Index("ix_reconciliations_account", "account", "id"),
 )

@@ -193,7 +193,7 @@ def upgrade() -> None:
         sa.Column("since", sa.Text, nullable=False),
         sa.Column("began_at", sa.Text, nullable=False),
         sa.Column("ended_at", sa.Text, nullable=False),
-        sa.Column("findings", sa.Text, nullable=False),
+        sa.Column("report", sa.Text, nullable=False),
         _one_of("reconciliations", "environment", "live sandbox"),
     )
     op.create_index("ix_reconciliations_account", "reconciliations", ["account", "id"])
