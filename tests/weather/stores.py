@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from gateway.store import database, journal
+from gateway.store import journal, sqlite
 from support.colours import Opened, opened
 from support.loopback import Loopback
 from support.toy import account
@@ -163,7 +163,7 @@ def _locked(stage: Stage) -> Iterator[None]:
 
 @PLAYS.row("store-locked")
 def locked(case: Case, stage: Stage) -> None:
-    stage.monkeypatch.setattr(database, "BUSY_SECONDS", 0.2)
+    stage.monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.2)
     with Loopback(app=Shopkeeper()) as server, stage.shop(server) as gw:
         write(gw)
         with _locked(stage):
@@ -176,7 +176,7 @@ def locked(case: Case, stage: Stage) -> None:
 
 @PLAYS.row("store-locked-later")
 def locked_later(case: Case, stage: Stage) -> None:
-    stage.monkeypatch.setattr(database, "BUSY_SECONDS", 0.2)
+    stage.monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.2)
     keeper = Shopkeeper()
     with contextlib.ExitStack() as until, Loopback(app=keeper) as server:
         later(
