@@ -22,7 +22,7 @@ from gateway.worker.jobs import Context, Due, Kind, Kinds
 from gateway.worker.performing import End, perform
 from gateway.worker.procrastinate import Again, Queue, Queued, make_tables, places_of, queue_name
 from gateway.worker.rests import Rests, back_off
-from gateway.worker.runner import LANE, TRIES, Looks, Pace, StoreTrouble
+from gateway.worker.runner import LANE, TRIES, Looks, Pace, StoreTrouble, warn_of_handlers
 from gateway.worker.stopping import Stop
 
 if TYPE_CHECKING:
@@ -110,6 +110,7 @@ class Distributed:
                 await self._exhaust(leader)
                 return
             log.info("at work on %s, %d jobs at once, together with others", database.name, self._places)
+            await self._looks.run(lambda: warn_of_handlers(self._context.core))
             leading = asyncio.create_task(self._lead(leader), name="gateway leader")
             working = asyncio.create_task(self._serve(queue), name="gateway worker")
             await asyncio.wait({leading, working}, return_when=asyncio.FIRST_COMPLETED)
@@ -229,9 +230,9 @@ class Distributed:
         jobs are taken from the queue than there are places, so that those that wait here do not hold back others.
         """
         most = min(AT_ONCE, max(1, self._places // 2)) if kind.here else max(1, self._places // 2)
-        crowd = self._groups.setdefault((kind.name, group), asyncio.Semaphore(most if group else self._places))
+        crowd = self._groups.setdefault((kind.name, group), asyncio.Semaphore(most if group else 2 * self._places))
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(PATIENCE if group else None):
                 await crowd.acquire()
         except TimeoutError:
             yield False

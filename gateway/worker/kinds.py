@@ -6,10 +6,11 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.engine.effects import transact
-from gateway.flows import callbacks, delivering, watching
+from gateway.flows import callbacks, delivering, reconciling, watching
 from gateway.store import deliveries, inbox, outcomes, schedules
 from gateway.worker.jobs import Context, Due, Kind, Kinds
 
@@ -119,7 +120,9 @@ def scheduled(table: dict[str, Schedule]) -> Kind:
 
 
 def _schedules(core: Core) -> dict[str, Schedule]:
-    return {"recover": Schedule(timedelta(minutes=1), _recover)}
+    settings = core.settings.reconcile
+    books = {f"reconcile {name}": Schedule(settings.every, partial(_reconcile, name)) for name in core.accounts}
+    return {"recover": Schedule(timedelta(minutes=1), _recover), **(books if settings.scheduled else {})}
 
 
 async def _recover(context: Context) -> None:
@@ -131,4 +134,24 @@ async def _recover(context: Context) -> None:
             entry.operation,
             entry.reference,
             entry.account,
+        )
+
+
+async def _reconcile(account: str, context: Context) -> None:
+    """Compare the provider's books with the store; what is found is kept, and told in one line."""
+    settings, since = context.core.settings.reconcile, context.core.now() - context.core.settings.reconcile.window
+    found = await context.run(
+        reconciling.reconcile(context.core, account, since=since, repair=settings.repair, background=True)
+    )
+    for one in found.not_compared:
+        if one.failed:
+            log.warning("%s was not reconciled as to %s: %s", account, one.what, one.reason)
+    if found.differs:
+        left = sum(not finding.repaired for finding in found.findings) + found.unlisted
+        log.warning(
+            "%s differences at %s since %s: see `gateway reconcile --account %s --last`",
+            left,
+            account,
+            f"{since:%Y-%m-%d %H:%M} UTC",
+            account,
         )

@@ -18,7 +18,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from gateway.errors import ConfigurationError, Conflict, GatewayError
+from gateway.store import deliveries
 from gateway.worker.jobs import Context, Due, Kind, Kinds
 from gateway.worker.performing import End, perform
 from gateway.worker.rests import Rests, back_off
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     from gateway.core import Core
     from gateway.store.database import Database
 
-__all__ = ["LANE", "Looks", "Pace", "Runner", "StoreTrouble"]
+__all__ = ["LANE", "Looks", "Pace", "Runner", "StoreTrouble", "warn_of_handlers"]
 
 T = TypeVar("T")
 
@@ -70,6 +73,7 @@ class Looks:
         self._kinds = kinds
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="gateway-look")
         self._latest: tuple[float, datetime] | None = None
+        self._mistakes: Counter[str] = Counter()
 
     async def find(self, held: Callable[[str], int]) -> list[tuple[Kind, Due]]:
         """What may be done now, of every kind in turn. `held` is how many of a kind are known to wait here already:
@@ -79,7 +83,7 @@ class Looks:
         now = self._now()
 
         def work(connection: Connection) -> list[tuple[Kind, Sequence[Due]]]:
-            return [(kind, kind.due(self._core, connection, now, limits[kind.name])) for kind in self._kinds.values()]
+            return [(kind, self._due(kind, connection, now, limits[kind.name])) for kind in self._kinds.values()]
 
         found = await self.run(lambda: self._core.database().read(work))
         queues = [(kind, deque(dues)) for kind, dues in found]
@@ -88,6 +92,20 @@ class Looks:
             mixed += [(kind, waiting.popleft()) for kind, waiting in queues if waiting]
             queues = [queue for queue in queues if queue[1]]
         return mixed
+
+    def _due(self, kind: Kind, connection: Connection, now: datetime, limit: int) -> Sequence[Due]:
+        """A mistake in one kind keeps nobody from the others."""
+        try:
+            found = kind.due(self._core, connection, now, limit)
+        except (GatewayError, SQLAlchemyError):
+            raise
+        except Exception:
+            self._mistakes[kind.name] += 1
+            if _is_power_of_two(self._mistakes[kind.name]):
+                log.exception("what is due of %s cannot be told; trying again", kind.name)
+            return ()
+        del self._mistakes[kind.name]
+        return found
 
     async def run(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
@@ -102,6 +120,11 @@ class Looks:
             now = max(now, self._latest[1] + timedelta(seconds=tick - self._latest[0]))
         self._latest = tick, now
         return now
+
+
+def _is_power_of_two(times: int) -> bool:
+    """The 1st, 2nd, 4th, 8th, … time in a row: often enough to be told."""
+    return times & (times - 1) == 0
 
 
 class StoreTrouble:
@@ -129,9 +152,22 @@ class StoreTrouble:
         elif time.monotonic() - self._hopeless_since > self._pace.patience:
             raise error
         seconds = back_off(self.times, random.random, first=0.2, longest=self._pace.trouble)
-        if self.times & (self.times - 1) == 0:  # the 1st, 2nd, 4th, 8th, … in a row
+        if _is_power_of_two(self.times):
             log.warning("nothing can be done while the store fails, trying again: %s", error)
         return seconds
+
+
+def warn_of_handlers(core: Core) -> None:
+    """A worker without the merchant's handlers is most often one that was started without them by mistake."""
+    known = []
+    with contextlib.suppress(GatewayError):  # it is only a warning
+        known = [] if list(core.handlers) else core.database().read(deliveries.standings)
+    if known:
+        log.warning(
+            "this worker has no event handlers, and the store knows %s: their events wait for a worker that has them "
+            "(`gateway worker --app MODULE:NAME`)",
+            ", ".join(one.name for one in known),
+        )
 
 
 class Runner:
@@ -310,6 +346,7 @@ class Runner:
             log.info("the other worker has ended: taking over")
         if database is not None and token is not None and not self._until_idle:
             log.info("at work on %s, %d jobs at once", database.name, self._places)
+            await self._looks.run(lambda: warn_of_handlers(self._context.core))
         if token is None or database is None:
             yield None
             return

@@ -266,6 +266,20 @@ class TestRunningOn:
             run(gateway, body)
         assert "toy fail-1 failed and is done again later: it is a toy that fails" in caplog.text
 
+    def test_a_mistake_in_finding_what_is_due_keeps_nobody_from_the_rest(
+        self, gateway: Gateway, database: Database, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def mistaken(core: Any, connection: Connection, now: Any, limit: int) -> list[Due]:
+            raise ZeroDivisionError
+
+        async def never(context: Context, key: str) -> None:
+            raise AssertionError
+
+        add(database, [f"ok-{number}" for number in range(20)])
+        run_until_idle(gateway, {"wrong": Kind("wrong", mistaken, never), **toy_kinds()})
+        assert len(names(log(database))) == 20
+        assert 0 < caplog.text.count("what is due of wrong cannot be told") < 6
+
     def test_a_mistake_in_a_job_is_logged_with_its_place(
         self, gateway: Gateway, database: Database, caplog: pytest.LogCaptureFixture
     ) -> None:
