@@ -27,8 +27,8 @@ WORDS = (
     (r"^import time\n", ""),
     (r"^import getpass\n", "import asyncio\nimport getpass\n"),
     (
-        r"from collections\.abc import Callable, AsyncIterator",
-        "from collections.abc import AsyncIterator, Awaitable, Callable",
+        r"from collections\.abc import Callable, Iterable, AsyncIterator",
+        "from collections.abc import AsyncIterator, Awaitable, Callable, Iterable",
     ),
     (r"Use it inside `with`; it is safe for many threads\.", "Use it inside `async with`, in one event loop."),
     (r"  # noqa: UP028 - an async generator has no `yield from`", ""),

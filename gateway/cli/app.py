@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from gateway._version import __version__
 from gateway.cli import (
+    callbacks,
     capabilities,
     cards,
     currencies,
@@ -55,7 +56,7 @@ _GROUPS = (
     *(orders, refunds, customers, cards),
     *(wallets, withdrawals, transactions, currencies),
     *(markets, trades),
-    *(worker, events, journal, reconcile, freeze, store),
+    *(worker, callbacks, events, journal, reconcile, freeze, store),
 )
 
 

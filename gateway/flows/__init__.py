@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gateway.flows import callbacks as callbacks
     from gateway.flows import cards as cards
     from gateway.flows import customers as customers
     from gateway.flows import delivering as delivering
