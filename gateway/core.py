@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from gateway.accounts import OpenAccount
 from gateway.config import GatewaySettings, Route, account_settings
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gateway.engine.http import Connection
     from gateway.store.database import Database
 
-__all__ = ["Candidate", "Candidates", "Core"]
+__all__ = ["Candidate", "Candidates", "Core", "Telling"]
 
 log = logging.getLogger("gateway")
 
@@ -46,6 +46,36 @@ class Candidates:
 
     able: tuple[Candidate, ...]
     refused: Mapping[str, str] = field(default_factory=dict)
+
+
+class Telling:
+    """Something that has begun; `ended` tells the observers how it went."""
+
+    def __init__(
+        self, core: Core, kind: Literal["callback", "poll"], operation: str, account: str, *, subject: str | None = None
+    ) -> None:
+        self._core = core
+        self._kind = kind
+        self._operation = operation
+        self._account = account
+        self._subject = subject
+        self._started, self._start = core.clock.now(), core.clock.monotonic()
+
+    def ended(self, outcome: str, error: str | None = None) -> None:
+        known = self._core.accounts.get(self._account)
+        self._core.observe(
+            Record(
+                kind=self._kind,
+                account=self._account,
+                provider=known.provider.name if known else "",
+                operation=self._operation,
+                outcome=outcome,
+                subject=self._subject,
+                started_at=self._started,
+                seconds=self._core.clock.monotonic() - self._start,
+                error=error,
+            )
+        )
 
 
 class Core:

@@ -17,8 +17,9 @@ class Record:
     `date` is the Date header of the answer, as it stands there (RFC 9110, 6.6.1).
 
     job: its kind as `operation`, what it was about as `subject`, no account of its own; `done` or `failed`.
-    callback: one that was received or processed, as `operation`; `done`, `rejected` or `failed`, and why as `error`.
-    poll: one look of the watcher, the read as `operation`, what was looked at as `subject` where it is one thing.
+    callback: `callbacks.receive`, `done` when it is in the inbox, `rejected` (with no account: for its address) or
+    `failed`; and `callbacks.process`, `done`, `suspicious`, or `failed` and done again later.
+    poll: one look of the watcher: what was looked for as `operation`, what was looked at as `subject`.
     delivery: one call of an event handler, the event's type as `operation` and its subject; `done`, `failed` (tried
     again later) or `dead` (not tried again); `attempt` counts the calls.
     """

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from gateway.callbacks.proxies import client_address
 from gateway.callbacks.tokens import Place, is_genuine, place_of
 from gateway.contracts import IncomingCallback
+from gateway.core import Telling
 from gateway.errors import ConfigurationError
 from gateway.flows.admitting import NOT_ADMITTED, admit
 
@@ -57,6 +58,12 @@ class Intake:
         """The request, if it may come in. `path` is decoded; `mounted_at` is the prefix that the application was
         called under.
         """
+        found = self._admitted(method, path, mounted_at)
+        if found is None:
+            Telling(self._core, "callback", "callbacks.receive", "").ended("rejected")
+        return found
+
+    def _admitted(self, method: str, path: str, mounted_at: str) -> Admitted | None:
         place = place_of(path, self._base_url, mounted_at)
         if place is None or method not in _METHODS:
             return None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.callbacks.tokens import Place
 from gateway.contracts import IncomingCallback, Notice, Proof, ReadsCallbacks
-from gateway.core import Core, log
+from gateway.core import Core, Telling, log
 from gateway.engine.effects import Flow, transact
 from gateway.errors import GatewayError
 from gateway.secrets import HIDDEN
@@ -30,6 +30,7 @@ def admit(core: Core, account: OpenAccount, place: Place, callback: IncomingCall
     Where the account is strict and the proof differs it is kept as rejected, told as an event, and answered as if its
     address were unknown. A store that cannot be used is answered with 503, so that the provider may call again.
     """
+    told = Telling(core, "callback", "callbacks.receive", account.name)
     notice = _notice(account, callback)
     row = _row(account, place, callback, notice, client)
     strict = account.able(ReadsCallbacks).strict_callbacks and notice.proof is Proof.DIFFERS
@@ -54,10 +55,13 @@ def admit(core: Core, account: OpenAccount, place: Place, callback: IncomingCall
             NOT_RECORDED,
             error,
         )
+        told.ended("failed", type(error).__name__)
         return NOT_RECORDED
     if strict:
         log.warning("attempt %s at %s: a callback was rejected: %s", place.attempt, account.name, notice.reason)
+        told.ended("rejected")
         return NOT_ADMITTED
+    told.ended("done")
     return ADMITTED
 
 

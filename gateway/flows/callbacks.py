@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from gateway.contracts import Proof
-from gateway.core import Core, log
+from gateway.core import Core, Telling, log
 from gateway.engine.effects import Flow, transact
 from gateway.errors import GatewayError, InvalidRequest, NotFound, RateLimited
 from gateway.flows import orders
@@ -111,12 +111,14 @@ def process(core: Core, attempt_id: str, *, seconds: float | None = None) -> Flo
     taken = yield from transact(lambda connection: _take(core, connection, attempt_id))
     if not isinstance(taken, _Taken):
         return taken
+    told = Telling(core, "callback", "callbacks.process", taken.attempt.account, subject=f"order {taken.place[0]}")
     found: _Seen | None = None
     numbers, wrong = _numbers(taken)
     for number in numbers:
         read = yield from _read(core, taken, number, seconds)
         if isinstance(read, _Later):
             yield from _put_off(core, taken, read)
+            told.ended("failed")
             return True
         if isinstance(read, _Seen):
             found = read
@@ -131,6 +133,7 @@ def process(core: Core, attempt_id: str, *, seconds: float | None = None) -> Flo
             taken.attempt.account,
             "; ".join(suspicious),
         )
+    told.ended("suspicious" if suspicious else "done")
     return True
 
 
