@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import BaseModel
 
 from gateway.capabilities import Capabilities, Capability
-from gateway.contracts.adapter import Account, Adapter, LoginAuth, Provider
+from gateway.contracts.adapter import Account, Adapter, LoginAuth, Provider, RateLimit
 from gateway.contracts.callbacks import ReadsCallbacks
 from gateway.contracts.settings import AccountSettings
-from gateway.engine.clock import Clock
+from gateway.engine.clock import Clock, SystemClock
 from gateway.engine.rates import RateWindow
 from gateway.errors import GatewayError, PluginError
 from gateway.models.base import Environment
@@ -122,6 +123,49 @@ class OpenAccount:
     def backoff(self, sending: int, first: float, longest: float) -> float:
         """Full jitter: anything between nothing and the doubled pause."""
         return self._uniform() * min(longest, first * 2.0 ** (sending - 1))
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """How often the provider lets one key be used; None when it does not say."""
+        return self.provider.rate_limit
+
+    def reserve_call(self, connection: Connection, patience: float, *, background: bool) -> tuple[bool, float]:
+        """A place among the calls that the key may make, over all processes on the store; as `store.rates.reserve`. In
+        the `background`, half of them are left to others. For accounts with a rate limit.
+        """
+        from gateway.store import rates
+
+        limit = self._limit()
+        keep_free = limit.requests // 2 if background else 0
+        return rates.reserve(connection, self._key(), limit, self._rate_time(connection), patience, keep_free)
+
+    def close_key(self, connection: Connection, seconds: float) -> None:
+        """Nobody uses the key for so many seconds, in any process. For accounts with a rate limit."""
+        from gateway.store import rates
+
+        rates.close(connection, self._key(), self._limit(), self._rate_time(connection), seconds)
+
+    def free_calls(self, connection: Connection) -> int | None:
+        """How many calls may leave now without waiting, over all processes; None without a limit."""
+        from gateway.store import rates
+
+        if self.rate_limit is None:
+            return None
+        return rates.headroom(connection, self._key(), self.rate_limit, self._rate_time(connection))
+
+    def _limit(self) -> RateLimit:
+        assert self.rate_limit is not None
+        return self.rate_limit
+
+    def _key(self) -> str:
+        return f"{self.provider.name} {self.adapter.auth.key_id}"
+
+    def _rate_time(self, connection: Connection) -> datetime:
+        """What a key's calls are counted by: one clock for all machines where there is one, unless time is replaced."""
+        from gateway.store import rates
+
+        shared = rates.server_time(connection) if isinstance(self.clock, SystemClock) else None
+        return shared or self.clock.now()
 
     def next_number(self, connection: Connection, key_id: str, now_microseconds: int) -> int:
         """A request number of a key, strictly growing over threads, tasks and processes of one store."""

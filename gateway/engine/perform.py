@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -18,6 +19,7 @@ from gateway.errors import (
     OutcomeUnknown,
     ProviderUnavailable,
     RateLimited,
+    StoreError,
 )
 from gateway.exchange import Malformed, Operation, Request, Response, Signing
 from gateway.observation import Record
@@ -155,7 +157,7 @@ def _exchange(run: Performance, request: Request) -> Flow[Any]:
         if not verdict.again:
             raise verdict.error
         if verdict.after is not None:
-            account.window.close_until(account.clock.monotonic() + verdict.after)
+            yield from _close_key(account, verdict.after)
         if sending >= _MOST_SENDINGS:
             raise verdict.error
         pause = verdict.after if verdict.after is not None else account.backoff(sending, _FIRST_PAUSE, _LONGEST_PAUSE)
@@ -181,8 +183,11 @@ def _login(run: Performance) -> Flow[None]:
 
 
 def _wait_for_rate(run: Performance) -> Flow[None]:
-    account = run.account
-    free, wait = account.window.reserve(account.clock.monotonic(), run.deadline.remaining())
+    free, wait = yield from _reserve(run)
+    while not free and run.background and wait < run.deadline.remaining():
+        # It took no place ahead of others, so it asks again when one may be free.
+        yield Pause(max(wait, _FIRST_PAUSE))
+        free, wait = yield from _reserve(run)
     if not free:
         raise RateLimited(
             f"the key's rate limit leaves no room for {wait:.0f} s, longer than this call may take; nothing was sent",
@@ -192,6 +197,31 @@ def _wait_for_rate(run: Performance) -> Flow[None]:
         )
     if wait > 0:
         yield Pause(wait)
+
+
+def _reserve(run: Performance) -> Flow[tuple[bool, float]]:
+    """A place among the calls that the key may make: of all processes together, where the provider says how many."""
+    account, patience = run.account, run.deadline.remaining()
+    if account.rate_limit is not None:
+        try:
+            free, wait = yield from transact(
+                lambda connection: account.reserve_call(connection, patience, background=run.background)
+            )
+        except StoreError:
+            pass  # a read needs no store, so its failure is none of the read's: this process keeps to the limit alone
+        else:
+            if free:
+                account.window.note(account.clock.monotonic() + wait)
+            return free, wait
+    return account.window.reserve(account.clock.monotonic(), patience)
+
+
+def _close_key(account: OpenAccount, seconds: float) -> Flow[None]:
+    """The provider said when to come back."""
+    account.window.close_until(account.clock.monotonic() + seconds)
+    if account.rate_limit is not None:
+        with contextlib.suppress(StoreError):
+            yield from transact(lambda connection: account.close_key(connection, seconds))
 
 
 def _send(run: Performance, request: Request, sending: int) -> Flow[tuple[Request, Verdict]]:

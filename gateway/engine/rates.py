@@ -1,4 +1,8 @@
-"""How often a key may be used: never more than N sendings within any window of the declared length."""
+"""How often a key may be used by this process: never more than N sendings within any window of the declared length.
+
+What counts is the store's budget, which all processes share (`store/rates.py`). This one counts where there is no
+declared limit to share, and while the store cannot be used.
+"""
 
 from __future__ import annotations
 
@@ -36,6 +40,12 @@ class RateWindow:
             if self.limit is not None:
                 self._slots.append(start)
             return True, wait
+
+    def note(self, moment: float) -> None:
+        """A sending at this moment, whose place was taken in the store."""
+        with self._lock:
+            if self.limit is not None:
+                self._slots.append(moment)
 
     def close_until(self, moment: float) -> None:
         """The provider said when to come back: nobody uses this key before."""

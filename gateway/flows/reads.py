@@ -9,15 +9,15 @@ from typing import Any, TypeVar
 from gateway.accounts import OpenAccount
 from gateway.contracts import ListsWallets, Query
 from gateway.core import Core
-from gateway.engine.effects import Flow
+from gateway.engine.effects import Flow, transact
 from gateway.engine.perform import Begun, Performance, perform
-from gateway.errors import InvalidRequest
+from gateway.errors import InvalidRequest, StoreError
 from gateway.exchange import Operation, Request, Response
 from gateway.flows.orders import customer_at
 from gateway.models.base import Page
 from gateway.models.wallets import Wallet
 
-__all__ = ["page", "read", "request", "wallets"]
+__all__ = ["page", "rate_headroom", "read", "request", "wallets"]
 
 T = TypeVar("T")
 
@@ -77,6 +77,16 @@ def wallets(
     found: Page[Wallet] = yield from perform(run, Begun(opened.able(ListsWallets).list_wallets(query)))
     named = (wallet.model_copy(update={"account": account, "customer": customer}) for wallet in found.items)
     return Page[Wallet](items=tuple(named), next=found.next)
+
+
+def rate_headroom(account: OpenAccount) -> Flow[int | None]:
+    """How many calls of the account's key may leave now."""
+    if account.rate_limit is None:
+        return None
+    try:
+        return (yield from transact(account.free_calls))
+    except StoreError:
+        return account.window.headroom(account.clock.monotonic())
 
 
 def request(

@@ -201,7 +201,7 @@ class TestRateLimit:
             gw.observe(lambda record: sent.append(clock.monotonic()) if record.kind == "exchange" else None)
             for _ in range(150):
                 READ(gw)
-            assert clock.slept == [60.0, 60.0]
+            assert clock.slept == [61.0, 61.0]  # the window, and what a call may be under way for
             assert len(server.requests) == 150
             assert all(later - earlier >= 60 for earlier, later in zip(sent, sent[60:], strict=False))
 
@@ -259,11 +259,11 @@ class TestRateLimit:
             with pytest.raises(RateLimited) as caught:
                 READ(gw)
             assert (caught.value.outcome, caught.value.retryable) == ("not_sent", True)
-            assert caught.value.retry_after == 50.0
+            assert caught.value.retry_after == 51.0
             assert clock.slept == []
             assert len(server.requests) == 60
             # The refused call took no place of the window.
-            clock.advance(50)
+            clock.advance(51)
             READ(gw)
             assert clock.slept == []
 
