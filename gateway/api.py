@@ -906,7 +906,10 @@ class Callbacks(_Namespace):
         """
         from urllib.parse import unquote, urlsplit
 
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            return 404
         admitted = self._intake.admitted(method, unquote(parts.path))
         if admitted is None or len(body) > self._intake.body_limit:
             return 404
