@@ -18,7 +18,7 @@ __all__ = ["due", "take"]
 
 
 def due(connection: Connection, every: Mapping[str, timedelta], now: datetime, limit: int) -> list[str]:
-    """The names, of those that are done at these intervals, whose time has come; the first time is at once."""
+    """The names, of those that are done at these intervals, whose time has come; those that nobody knows yet too."""
     if not every:
         return []
     known = {
@@ -31,12 +31,14 @@ def due(connection: Connection, every: Mapping[str, timedelta], now: datetime, l
     return [*(name for name in every if name not in known), *(name for _, name in waiting)][:limit]
 
 
-def take(connection: Connection, name: str, every: timedelta, now: datetime) -> bool:
-    """Claim this time of it, and set the next one. False when somebody else has."""
+def take(connection: Connection, name: str, every: timedelta, now: datetime, *, at_once: bool = True) -> bool:
+    """Claim this time of it, and set the next one. False when somebody else has, and the first time if that is not to
+    be `at_once`.
+    """
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     first = insert(schedules).values(name=name, next_at=now + every, last_at=now).on_conflict_do_nothing()
     if connection.execute(first.returning(schedules.c.name)).first() is not None:
-        return True
+        return at_once
     was = connection.execute(select(schedules.c.next_at).where(schedules.c.name == name)).scalar_one()
     if not _is_due(was, now, every):
         return False

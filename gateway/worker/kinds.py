@@ -96,10 +96,13 @@ async def _look(context: Context, key: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Done at this interval, by one worker. A time at which no worker ran is not made up for."""
+    """Done at this interval, by one worker, the first time `at_once` or after it. A time at which no worker ran is not
+    made up for.
+    """
 
     every: timedelta
     run: Callable[[Context], Awaitable[object]]
+    at_once: bool = True
 
 
 def scheduled(table: dict[str, Schedule]) -> Kind:
@@ -113,16 +116,25 @@ def scheduled(table: dict[str, Schedule]) -> Kind:
         if name not in table:
             return False  # of a worker with other settings
         schedule, now = table[name], context.core.now()
-        taken = await context.run(transact(lambda connection: schedules.take(connection, name, schedule.every, now)))
-        return await schedule.run(context) if taken else False
+        every, at_once = schedule.every, schedule.at_once
+        taken = await context.run(
+            transact(lambda connection: schedules.take(connection, name, every, now, at_once=at_once))
+        )
+        if not taken:
+            return False
+        await schedule.run(context)
+        return True
 
     return Kind("schedule", due, run)
 
 
 def _schedules(core: Core) -> dict[str, Schedule]:
     settings = core.settings.reconcile
-    books = {f"reconcile {name}": Schedule(settings.every, partial(_reconcile, name)) for name in core.accounts}
-    return {"recover": Schedule(timedelta(minutes=1), _recover), **(books if settings.scheduled else {})}
+    table = {"recover": Schedule(timedelta(minutes=1), _recover)}
+    if settings.scheduled:
+        for name in core.accounts:
+            table[f"reconcile {name}"] = Schedule(settings.every, partial(_reconcile, name), at_once=False)
+    return table
 
 
 async def _recover(context: Context) -> None:

@@ -31,6 +31,14 @@ def test_the_first_time_is_at_once(database: Database) -> None:
     assert not take(database)
 
 
+def test_the_first_time_after_the_interval(database: Database) -> None:
+    for hours, taken in ((0, False), (0.5, False), (1, True), (1.5, False)):
+        now = NOW + timedelta(hours=hours)
+        assert taken is database.transaction(
+            lambda connection, now=now: schedules.take(connection, "reconcile shop", HOUR, now, at_once=False)  # type: ignore[misc]
+        )
+
+
 def test_again_after_the_interval(database: Database) -> None:
     assert take(database)
     assert not take(database, 0.99)
