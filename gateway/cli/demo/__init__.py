@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli.completion import stories
 from gateway.cli.session import AsJson, ConfigFile, misuse, session
 
 __all__ = ["STORIES", "command"]
@@ -21,7 +22,7 @@ STORIES: Mapping[str, str] = {"payments": "gateway.cli.demo.payments:tell"}
 def command(
     context: typer.Context,
     story: Annotated[
-        str, typer.Argument(metavar="STORY", help="Which story: " + ", ".join(STORIES) + ".")
+        str, typer.Argument(metavar="STORY", help="Which story: " + ", ".join(STORIES) + ".", autocompletion=stories)
     ] = "payments",
     config: ConfigFile = None,
     as_json: AsJson = False,
