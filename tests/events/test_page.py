@@ -43,7 +43,7 @@ def test_the_examples_run(gateway_sandbox: SandboxServer, tmp_path: Path) -> Non
         )
         gateway_sandbox.pay("aurpay", made.provider_id or "")
         gw.orders.get("cart-1001")
-    script = "from payments import gw\ngw.run(until_idle=True)\n" + POLLING
+    script = "from payments import gw\ngw.run(until_idle=True, concurrency=1)\n" + POLLING
     done = subprocess.run(
         [sys.executable, "-c", script],
         cwd=tmp_path,
