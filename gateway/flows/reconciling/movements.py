@@ -4,6 +4,7 @@ outcome is unknown.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -13,14 +14,13 @@ from gateway.contracts import ListsTransactions
 from gateway.engine.effects import Flow, transact
 from gateway.flows import matching
 from gateway.flows.reconciling.orders import MONEY_IS_THERE
-from gateway.flows.reconciling.run import BATCH, MOST_FINDINGS, PAGE, Run, numbered
+from gateway.flows.reconciling.run import BATCH, PAGE, Movement, Run, numbered
 from gateway.models.orders import OrderRequest, OrderStatus, ProviderOrder
 from gateway.models.reconciliations import FindingKind, Subject
 from gateway.models.refunds import RefundStatus
 from gateway.models.transactions import Transaction
 from gateway.models.withdrawals import WithdrawalRequest, WithdrawalStatus
 from gateway.money import Money
-from gateway.secrets import Raw
 from gateway.store import journal
 from gateway.store import orders as order_store
 from gateway.store import reconciliations as store
@@ -53,13 +53,13 @@ class _Pending:
     """
 
     def __init__(self) -> None:
-        self.rows: dict[str, Transaction] = {}
+        self.rows: dict[str, Movement] = {}
         self._by_hash: dict[str, str] = {}
         self.amounts: Counter[Money] = Counter()
 
-    def add(self, number: str, row: Transaction) -> None:
-        self.rows[number] = row
-        self._by_hash.update(dict.fromkeys(row.hashes, number))
+    def add(self, row: Movement) -> None:
+        self.rows[row.provider_id] = row
+        self._by_hash.update(dict.fromkeys(row.hashes, row.provider_id))
 
     def take(self, numbers: Iterable[str], hashes: Iterable[str]) -> bool:
         """Whether any of them is one of these; those are accounted for."""
@@ -103,8 +103,9 @@ def compare(run: Run) -> Flow[None]:
             else {}
         )
         for number, row in rows.items():
-            if run.covers(row.created_at) and row.order_id not in known and len(pending.rows) < MOST_FINDINGS:
-                pending.add(number, row.model_copy(update={"raw": Raw()}))
+            if run.covers(row.created_at) and row.order_id not in known:
+                kind, status = (sys.intern(word) if word else None for word in (row.kind, row.status))
+                pending.add(Movement(number, kind, status, row.amount, row.created_at, row.hashes))
 
     yield from run.walk(
         "transactions.list", lambda query: account.able(ListsTransactions).list_transactions(query), take
@@ -121,7 +122,7 @@ def compare(run: Run) -> Flow[None]:
             yield from _refunds(run, name, pending, since)
     pending.settle()
     for number, row in pending.rows.items():
-        run.loose_transactions.append(row)
+        run.loose_movements.append(row)
         run.found(
             FindingKind.OUTSIDE,
             "transaction",
@@ -265,7 +266,7 @@ def _matches(connection: Connection, run: Run, entry: JournalEntry, asked_at: da
                 "created_at": row.created_at.isoformat() if row.created_at else None,
                 "amount": str(row.amount),
             }
-            for row in run.loose_transactions
+            for row in run.loose_movements
             if row.amount == amount and (row.created_at is None or row.created_at >= asked_at - matching.CLOCKS_DIFFER)
         ]
     return []

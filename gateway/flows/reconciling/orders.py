@@ -12,7 +12,7 @@ from gateway.engine.perform import Begun, Performance, perform
 from gateway.errors import GatewayError, StoreError
 from gateway.flows import comparing, orders
 from gateway.flows.comparing import Difference
-from gateway.flows.reconciling.run import BATCH, MOST_FINDINGS, PAGE, Numbers, Run, numbered
+from gateway.flows.reconciling.run import BATCH, PAGE, Numbers, Run, numbered
 from gateway.models.orders import OrderStatus, ProviderOrder
 from gateway.models.reconciliations import FindingKind
 from gateway.secrets import Raw
@@ -96,8 +96,8 @@ def _walk(run: Run, customer: str | None, shown: Numbers) -> Flow[None]:
             for one in known.get(number, ()):
                 if one.attempt.account == account.name and run.covers(row.created_at, one.attempt.created_at):
                     yield from _compare(run, one, row, read_at)
-            if number not in known and run.covers(row.created_at) and len(run.loose_orders) < MOST_FINDINGS:
-                run.loose_orders.append(row.model_copy(update={"raw": Raw()}))
+            if number not in known and run.covers(row.created_at):
+                run.keep(run.loose_orders, row)
 
     yield from run.walk(
         "orders.list", lambda query: account.able(ListsOrders).list_orders(query), take, customer=customer

@@ -11,12 +11,11 @@ from gateway.engine.effects import Flow, transact
 from gateway.exchange import Operation
 from gateway.flows import comparing, trades
 from gateway.flows.comparing import Difference
-from gateway.flows.reconciling.run import MARGIN, MOST_FINDINGS, PAGE, Numbers, Run, numbered
+from gateway.flows.reconciling.run import MARGIN, PAGE, Numbers, Run, numbered
 from gateway.models.base import Page
 from gateway.models.reconciliations import FindingKind, Subject
 from gateway.models.trades import Trade
 from gateway.models.withdrawals import ProviderWithdrawal, Withdrawal
-from gateway.secrets import Raw
 from gateway.store import reconciliations as store
 from gateway.store import trades as trade_store
 from gateway.store import withdrawals as withdrawal_store
@@ -122,8 +121,7 @@ def _take_trades(run: Run, items: Sequence[Trade], shown: Numbers) -> Flow[None]
     for number, row in rows.items():
         if number in known:
             yield from _compare_trade(run, known[number], row)
-        elif number not in shown and run.covers(row.created_at) and len(run.loose_trades) < MOST_FINDINGS:
-            run.loose_trades.append(row.model_copy(update={"raw": Raw()}))
+        elif number not in shown and run.covers(row.created_at) and run.keep(run.loose_trades, row):
             run.found(
                 FindingKind.UNKNOWN_HERE,
                 "trade",

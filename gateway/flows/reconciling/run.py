@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any, Protocol, TypeVar
@@ -21,9 +22,10 @@ from gateway.models.base import Page
 from gateway.models.orders import ProviderOrder
 from gateway.models.reconciliations import Finding, FindingKind, NotCompared, Subject
 from gateway.models.trades import Trade
-from gateway.models.transactions import Transaction
+from gateway.money import Money
+from gateway.secrets import Raw
 
-__all__ = ["BATCH", "MARGIN", "MOST_FINDINGS", "PAGE", "Numbers", "Row", "Run", "Tell", "numbered"]
+__all__ = ["BATCH", "MARGIN", "PAGE", "Movement", "Numbers", "Row", "Run", "Tell", "numbered"]
 
 MOST_FINDINGS = 10_000
 PAGE = 100
@@ -45,6 +47,19 @@ class Row(Protocol):
 
 
 R = TypeVar("R", bound=Row)
+L = TypeVar("L", ProviderOrder, Trade)
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """What is kept of a money movement until something accounts for it: there can be as many as there are orders."""
+
+    provider_id: str
+    kind: str | None
+    status: str | None
+    amount: Money | None
+    created_at: datetime | None
+    hashes: tuple[str, ...]
 
 
 class Numbers:
@@ -104,13 +119,21 @@ class Run:
         # What nothing here accounts for: what came of a write of unknown outcome is among it.
         self.loose_orders: list[ProviderOrder] = []
         self.loose_trades: list[Trade] = []
-        self.loose_transactions: list[Transaction] = []
+        self.loose_movements: list[Movement] = []
 
     def found(self, kind: FindingKind, subject: Subject, todo: str, **more: Any) -> None:
         if len(self.findings) >= MOST_FINDINGS:
             self.unlisted += 1
             return
         self.findings.append(Finding(kind=kind, subject=subject, account=self.account.name, todo=todo, **more))
+
+    def keep(self, loose: list[L], row: L) -> bool:
+        """Keep a row that nothing here accounts for; one too many is only counted."""
+        if len(loose) >= MOST_FINDINGS:
+            self.unlisted += 1
+            return False
+        loose.append(row.model_copy(update={"raw": Raw()}))
+        return True
 
     def offers(self, operation: str, what: str) -> bool:
         """Whether the list may be read; if not, that is told."""
