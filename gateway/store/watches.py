@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, insert, literal, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, bindparam, case, delete, func, insert, literal, or_, select, tuple_, update
 
 from gateway.models.base import Environment
-from gateway.models.orders import OrderStatus
-from gateway.store.tables import attempts, watches
+from gateway.store.tables import watches
 from gateway.store.types import UtcDateTime
 
 if TYPE_CHECKING:
@@ -19,34 +18,32 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FIRST_LOOK",
+    "OVERDUE",
+    "SET_BACK",
     "Count",
     "Due",
-    "Shown",
-    "Waiting",
     "Watch",
     "counts",
     "due",
     "failed",
-    "failed_together",
+    "failure",
     "follow",
     "forget",
     "keep_found",
     "load",
     "looked",
-    "numberless",
+    "looked_since",
     "places",
     "postpone",
-    "shown",
     "suggestions",
-    "waiting",
-    "waits",
+    "watch_in",
 ]
 
 FIRST_LOOK = timedelta(seconds=10)
 """What is new or has changed is looked at after this, unless the schedule then says later."""
 OVERDUE = timedelta(minutes=5)
-# A reading from so far in the future was made before the clock was set back.
-_SET_BACK = timedelta(seconds=30)
+SET_BACK = timedelta(seconds=30)
+"""What is so far in the future happened before the clock was set back."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +71,7 @@ class Watch:
     error: str | None
 
     def is_due(self, now: datetime) -> bool:
-        return self.next_at <= now or self.looked_at > now + _SET_BACK
+        return self.next_at <= now or self.looked_at > now + SET_BACK
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,27 +84,6 @@ class Due:
     reference: str = ""
     number: int = 0
     batch: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """An attempt that a provider's list shows, as it is known here; `watch` None when it is not watched any more."""
-
-    reference: str
-    number: int
-    provider_id: str
-    status: str
-    snapshot: dict[str, Any] | None
-    watch: Watch | None
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """An attempt that is watched; `provider_id` None when its number at the provider is not known."""
-
-    watch: Watch
-    status: OrderStatus
-    provider_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +162,7 @@ def forget(connection: Connection, kind: str, reference: str, number: int = 0) -
 
 def load(connection: Connection, kind: str, reference: str, number: int = 0) -> Watch | None:
     row = connection.execute(select(watches).where(*_thing(kind, reference, number))).one_or_none()
-    return None if row is None else _watch(row)
+    return None if row is None else watch_in(row)
 
 
 def due(
@@ -197,7 +173,7 @@ def due(
     With `batches` the orders of one customer are one look.
     """
     here = watches.c.account == account, watches.c.environment == environment.value
-    set_back = connection.execute(select(watches.c.id).where(watches.c.looked_at > now + _SET_BACK).limit(1)).first()
+    set_back = connection.execute(select(watches.c.id).where(watches.c.looked_at > now + SET_BACK).limit(1)).first()
     time_has_come = _time_has_come(now) if set_back else watches.c.next_at <= now
     found: list[Due] = []
     for rank in (0, 1):  # one after the other, so that each is a range of the index
@@ -236,98 +212,6 @@ def _due_in_batches(
         *(Due(rank, row.next_at, row.kind, row.reference, row.number) for row in connection.execute(alone)),
         *(Due(rank, row.first, "order", batch=row.batch) for row in connection.execute(together)),
     ]
-
-
-def shown(connection: Connection, account: str, environment: Environment, provider_ids: Iterable[str]) -> list[Shown]:
-    """Of a page of a provider's orders, those that are attempts made here."""
-    query = (
-        select(
-            attempts.c.reference.label("order"),
-            attempts.c.number.label("attempt"),
-            attempts.c.provider_id,
-            attempts.c.status,
-            attempts.c.snapshot,
-            watches,
-        )
-        .outerjoin_from(
-            attempts,
-            watches,
-            and_(
-                watches.c.kind == "order",
-                watches.c.reference == attempts.c.reference,
-                watches.c.number == attempts.c.number,
-            ),
-        )
-        .where(
-            attempts.c.account == account,
-            attempts.c.environment == environment.value,
-            attempts.c.provider_id.in_(list(provider_ids)),
-        )
-    )
-    return [
-        Shown(
-            row.order, row.attempt, row.provider_id, row.status, row.snapshot, None if row.id is None else _watch(row)
-        )
-        for row in connection.execute(query)
-    ]
-
-
-def waits(
-    connection: Connection,
-    account: str,
-    environment: Environment,
-    batch: str,
-    *,
-    now: datetime,
-    since: datetime,
-    made_before: datetime | None = None,
-    patience: int = 0,
-) -> bool:
-    """Whether an order of this customer is due that was not looked at since then. With `made_before` only such count,
-    and those that were absent `patience` times.
-    """
-    conditions = _waiting(account, environment, batch, now, since)
-    if made_before is not None:
-        conditions.append(or_(watches.c.made_at < made_before, watches.c.absences >= patience))
-    return connection.execute(select(watches.c.id).where(*conditions).limit(1)).first() is not None
-
-
-def waiting(
-    connection: Connection,
-    account: str,
-    environment: Environment,
-    batch: str,
-    *,
-    now: datetime,
-    since: datetime,
-    limit: int,
-) -> list[Waiting]:
-    """Those orders, what waits longest first."""
-    conditions = _waiting(account, environment, batch, now, since)
-    query = _with_attempts.where(*conditions).order_by(watches.c.rank, watches.c.next_at).limit(limit)
-    return [_waits(row) for row in connection.execute(query)]
-
-
-def numberless(
-    connection: Connection,
-    account: str,
-    environment: Environment,
-    *,
-    batch: str | None = None,
-    asked_since: datetime | None = None,
-    limit: int,
-) -> list[Waiting]:
-    """The watched attempts at this account whose number at the provider is not known."""
-    query = _with_attempts.where(
-        attempts.c.account == account,
-        attempts.c.environment == environment.value,
-        attempts.c.provider_id.is_(None),
-    )
-    if batch is not None:
-        query = query.where(watches.c.batch == batch)
-    if asked_since is not None:
-        query = query.where(watches.c.made_at >= asked_since)
-    return [_waits(row) for row in connection.execute(query.order_by(watches.c.id).limit(limit))]
 
 
 def looked(connection: Connection, seen: Iterable[tuple[Watch, datetime | None]], now: datetime) -> None:
@@ -380,29 +264,20 @@ def failed(connection: Connection, failures: Iterable[tuple[Watch, datetime]], e
     """These could not be read; each is tried again at its time."""
     rows = [{"watch": watch.id, "at": when} for watch, when in failures]
     if rows:
-        values = {"next_at": bindparam("at"), **_failure(error, now)}
+        values = {"next_at": bindparam("at"), **failure(error, now)}
         connection.execute(update(watches).where(watches.c.id == bindparam("watch")).values(**values), rows)
-
-
-def failed_together(
-    connection: Connection,
-    account: str,
-    environment: Environment,
-    batch: str,
-    *,
-    now: datetime,
-    since: datetime,
-    error: str,
-    at: datetime,
-) -> None:
-    """The list of this customer could not be read: all that is due of it and was not looked at since then."""
-    conditions = _waiting(account, environment, batch, now, since)
-    connection.execute(update(watches).where(*conditions).values(next_at=at, **_failure(error, now)))
 
 
 def keep_found(connection: Connection, watch: Watch, found: list[dict[str, Any]]) -> None:
     """Remember what it may be at the provider."""
     connection.execute(update(watches).where(watches.c.id == watch.id).values(found=found))
+
+
+def looked_since(connection: Connection, account: str, environment: Environment, moment: datetime) -> bool:
+    """Whether anything of this account was read since then."""
+    recently = watches.c.looked_at > moment, watches.c.looks > 0
+    here = watches.c.account == account, watches.c.environment == environment.value
+    return connection.execute(select(watches.c.id).where(*recently, *here).limit(1)).first() is not None
 
 
 def suggestions(connection: Connection, reference: str, number: int = 0) -> list[dict[str, Any]]:
@@ -456,27 +331,12 @@ def counts(connection: Connection, now: datetime) -> list[Count]:
     ]
 
 
-_with_attempts = select(watches, attempts.c.status, attempts.c.provider_id).join_from(
-    attempts,
-    watches,
-    and_(
-        watches.c.kind == "order",
-        watches.c.reference == attempts.c.reference,
-        watches.c.number == attempts.c.number,
-    ),
-)
-
-
-def _waits(row: Row[Any]) -> Waiting:
-    return Waiting(_watch(row), OrderStatus(row.status), row.provider_id)
-
-
 def _thing(kind: str, reference: str, number: int) -> tuple[ColumnElement[bool], ...]:
     return watches.c.kind == kind, watches.c.reference == reference, watches.c.number == number
 
 
 def _time_has_come(now: datetime) -> ColumnElement[bool]:
-    return or_(watches.c.next_at <= now, watches.c.looked_at > now + _SET_BACK)
+    return or_(watches.c.next_at <= now, watches.c.looked_at > now + SET_BACK)
 
 
 def _not_after(now: datetime) -> dict[str, Any]:
@@ -487,19 +347,9 @@ def _not_after(now: datetime) -> dict[str, Any]:
     }
 
 
-def _failure(error: str, now: datetime) -> dict[str, Any]:
+def failure(error: str, now: datetime) -> dict[str, Any]:
+    """What a failed reading changes, beside when the next is."""
     return {"failures": watches.c.failures + 1, "error": error, **_not_after(now)}
-
-
-def _waiting(
-    account: str, environment: Environment, batch: str, now: datetime, since: datetime
-) -> list[ColumnElement[bool]]:
-    return [
-        watches.c.account == account,
-        watches.c.environment == environment.value,
-        watches.c.batch == batch,
-        or_(and_(watches.c.next_at <= now, watches.c.looked_at < since), watches.c.looked_at > now + _SET_BACK),
-    ]
 
 
 def _drop(connection: Connection, over: Sequence[Watch]) -> None:
@@ -507,6 +357,7 @@ def _drop(connection: Connection, over: Sequence[Watch]) -> None:
         connection.execute(delete(watches).where(watches.c.id.in_([watch.id for watch in over])))
 
 
-def _watch(row: Row[Any]) -> Watch:
+def watch_in(row: Row[Any]) -> Watch:
+    """The watch that a row has the columns of."""
     values = {column.name: row._mapping[column] for column in watches.c}
     return Watch(**{**values, "environment": Environment(row._mapping[watches.c.environment])})

@@ -19,7 +19,7 @@ from gateway.flows import watching
 from gateway.models import CustomerRequest, OrderRequest, OrderStatus, ProviderOrder, Settlement
 from gateway.money import Money
 from gateway.plugins import load_plugins
-from gateway.store import customers, walks, watches
+from gateway.store import customers, rests, watches
 from gateway.store import orders as order_store
 from gateway.store.tables import events
 from gateway.store.tables import watches as watches_table
@@ -185,8 +185,8 @@ class Days:
         return datetime.max.replace(tzinfo=UTC) if watched is None else max(watched, self._rest_ends(connection))
 
     def _rest_ends(self, connection: Connection) -> datetime:
-        rests = walks.load_rests(connection)
-        return max((rest.until for rest in rests.values()), default=self.clock.now())
+        resting = rests.load_rests(connection)
+        return max((rest.until for rest in resting.values()), default=self.clock.now())
 
     # Books
 

@@ -9,14 +9,14 @@ import pytest
 
 from gateway.errors import ProviderUnavailable
 from gateway.flows import orders as order_flow
-from gateway.flows import watching
+from gateway.flows import polling, walking, watching
 from gateway.models import OrderStatus
-from gateway.store import walks
+from gateway.store import lists
 from gateway.testing import faults
 from watcher.days import HOUR, MINUTE, Days, set_next, watch_of
 
 
-def walks_of(days: Days) -> int:
+def reads(days: Days) -> int:
     return days.reads("aurex", "/users/")
 
 
@@ -28,9 +28,9 @@ def test_one_reading_serves_all_orders_of_a_customer(days: Days, colour: str) ->
             days.server.pay("aurex", deposit)
         days.server.advance(10)
         assert [one.key for one in days.due(gw)] == ["list/cards/c-1"]
-        before = walks_of(days)
+        before = reads(days)
         assert days.look(gw) == 1
-        assert walks_of(days) == before + 1
+        assert reads(days) == before + 1
         paid = [gw.orders.get(f"c-1-{index}", refresh=False).status is OrderStatus.PAID for index in range(60)]
         assert paid == [True, False] * 30
         assert days.due(gw) == []
@@ -41,9 +41,9 @@ def test_the_cost_is_in_pages_and_not_in_orders(days: Days) -> None:
         days.customer(gw)
         days.deposits(gw, 250)
         days.server.advance(10)
-        before = walks_of(days)
+        before = reads(days)
         days.look(gw)
-        assert walks_of(days) == before + 3
+        assert reads(days) == before + 3
         looks = [watch_of(gw, f"c-1-{index}").looks for index in range(250)]  # type: ignore[union-attr]
         assert looks == [1] * 250
 
@@ -56,9 +56,9 @@ def test_the_reading_stops_as_soon_as_all_that_is_due_was_seen(days: Days) -> No
         newest = days.deposit(gw, "new")
         days.server.pay("aurex", newest)
         days.server.advance(10)
-        before = walks_of(days)
+        before = reads(days)
         days.look(gw)
-        assert walks_of(days) == before + 1, "the newest stands on the first page"
+        assert reads(days) == before + 1, "the newest stands on the first page"
         assert gw.orders.get("new", refresh=False).status is OrderStatus.PAID
 
 
@@ -73,45 +73,45 @@ def test_each_customer_has_a_list(days: Days) -> None:
 
 
 def test_a_long_list_is_gone_on_with(days: Days, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "PAGES_A_LOOK", 2)
-    monkeypatch.setattr(watching, "PAGE_SIZE", 10)
+    monkeypatch.setattr(walking, "PAGES_A_LOOK", 2)
+    monkeypatch.setattr(polling, "PAGE_SIZE", 10)
     with days.gateway() as gw:
         days.customer(gw)
         oldest, *_ = days.deposits(gw, 55)
         days.server.pay("aurex", oldest)
         days.server.advance(10)
         key = days.due(gw)[0].key
-        before = walks_of(days)
+        before = reads(days)
         for looks, pages in ((1, 2), (2, 4)):
             assert gw.run(watching.look(gw.core, key))
-            assert walks_of(days) == before + pages, looks
+            assert reads(days) == before + pages, looks
             assert gw.orders.get("c-1-0", refresh=False).status is OrderStatus.PENDING
         assert gw.run(watching.look(gw.core, key))
-        assert walks_of(days) == before + 6
+        assert reads(days) == before + 6
         assert gw.orders.get("c-1-0", refresh=False).status is OrderStatus.PAID
         assert not gw.run(watching.look(gw.core, key)), "nothing is due any more"
 
 
 def test_a_reading_that_the_rate_limit_cuts_off_is_gone_on_with(days: Days, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "PAGE_SIZE", 5)
+    monkeypatch.setattr(polling, "PAGE_SIZE", 5)
     with days.gateway() as gw:
         days.customer(gw)
         oldest, *_ = days.deposits(gw, 200)
         days.server.pay("aurex", oldest)
         days.server.advance(60)
-        before = walks_of(days)
+        before = reads(days)
         days.pass_time(gw, 3 * MINUTE)
         assert gw.orders.get("c-1-0", refresh=False).status is OrderStatus.PAID
         answers = [record.status for record in days.server.requests["aurex"]]
         assert 429 not in answers
         # 40 pages, and half of 60 calls a minute: a walk that began anew each minute would never end.
-        assert walks_of(days) - before <= 4 * 60
+        assert reads(days) - before <= 4 * 60
         assert all(watch_of(gw, f"c-1-{index}").looks >= 1 for index in range(200))  # type: ignore[union-attr]
 
 
 def test_a_reading_that_was_given_up_long_ago_begins_anew(days: Days, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "PAGES_A_LOOK", 1)
-    monkeypatch.setattr(watching, "PAGE_SIZE", 10)
+    monkeypatch.setattr(walking, "PAGES_A_LOOK", 1)
+    monkeypatch.setattr(polling, "PAGE_SIZE", 10)
     with days.gateway() as gw:
         days.customer(gw)
         *_, newest = days.deposits(gw, 25)
@@ -157,7 +157,7 @@ def test_a_list_is_not_read_to_its_end_for_what_would_stand_further_up(
     days: Days, monkeypatch: pytest.MonkeyPatch, newest_first: bool
 ) -> None:
     """Only where its rows show that it is ordered by age."""
-    monkeypatch.setattr(watching, "PAGE_SIZE", 10)
+    monkeypatch.setattr(polling, "PAGE_SIZE", 10)
     with days.gateway() as gw:
         days.customer(gw)
         days.deposits(gw, 40, apart=60)
@@ -168,16 +168,16 @@ def test_a_list_is_not_read_to_its_end_for_what_would_stand_further_up(
         days.server.advance(10)
         for index in range(40):
             set_next(gw, f"c-1-{index}", days.clock.now() + timedelta(days=1))
-        before = walks_of(days)
+        before = reads(days)
         assert days.look(gw) == 1
-        assert walks_of(days) - before == (1 if newest_first else 5)
+        assert reads(days) - before == (1 if newest_first else 5)
         # What stays away is looked for to the end after all: the rows may have been misunderstood.
         for _ in range(2):
             days.server.advance(1)
             set_next(gw, "hidden", days.clock.now())
-            before = walks_of(days)
+            before = reads(days)
             assert days.look(gw) == 1
-        assert walks_of(days) - before == 5
+        assert reads(days) - before == 5
 
 
 def test_one_row_that_cannot_be_taken_over_keeps_no_other_back(
@@ -238,8 +238,8 @@ def test_an_order_whose_customer_is_not_known_here_is_read_by_itself(days: Days)
 
 
 def test_a_walk_is_forgotten_when_it_has_ended(days: Days, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "PAGES_A_LOOK", 1)
-    monkeypatch.setattr(watching, "PAGE_SIZE", 10)
+    monkeypatch.setattr(walking, "PAGES_A_LOOK", 1)
+    monkeypatch.setattr(polling, "PAGE_SIZE", 10)
     with days.gateway() as gw:
         days.customer(gw)
         days.deposits(gw, 25)
@@ -247,6 +247,6 @@ def test_a_walk_is_forgotten_when_it_has_ended(days: Days, monkeypatch: pytest.M
         here = "cards", gw.core.account("cards").environment, "c-1"
         key, seen = days.due(gw)[0].key, []
         while gw.run(watching.look(gw.core, key)):
-            walk = gw.core.database().read(lambda c: walks.load_walk(c, *here))
+            walk = gw.core.database().read(lambda c: lists.load_walk(c, *here))
             seen.append(None if walk is None else walk.began_at <= days.clock.now() + timedelta(seconds=1))
         assert seen == [True, True, None]

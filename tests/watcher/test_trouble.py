@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from gateway.flows import watching
+from gateway.flows import polling, watching
 from gateway.models import OrderStatus
-from gateway.store import walks, watches
+from gateway.store import rests, watches
 from gateway.testing import faults
 from support.colours import Opened
 from watcher.days import DAY, HOUR, MINUTE, Days, cart, events_of, watch_of
@@ -114,7 +114,7 @@ def test_a_key_without_calls_left_is_come_back_to_when_there_is_room(days: Days)
         assert days.due(gw) == []
         assert gw.run(watching.look(gw.core, one.key)) is False
         assert len(days.server.requests["aurex"]) == before
-        rest = gw.core.database().read(lambda c: walks.load_rest(c, "cards"))
+        rest = gw.core.database().read(lambda c: rests.load_rest(c, "cards"))
         assert rest is not None
         assert 0 < (rest.until - days.clock.now()).total_seconds() <= 60
         watch = watch_of(gw, "cart-1")
@@ -211,7 +211,7 @@ def test_an_account_that_has_become_live_does_not_read_what_is_a_sandboxs(
 
 
 def test_a_process_that_dies_at_any_step_of_a_look_loses_nothing(days: Days, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "PAGE_SIZE", 5)
+    monkeypatch.setattr(polling, "PAGE_SIZE", 5)
     with days.gateway() as gw:
         days.customer(gw)
         deposits = days.deposits(gw, 12)

@@ -1,42 +1,20 @@
-"""How far the reading of a customer's list has come, and which accounts are not polled for a while."""
+"""Accounts that are not polled for a while, and what was reported of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import delete, insert, select, update
 
-from gateway.models.base import Environment
-from gateway.store.tables import facts, rests, walks
+from gateway.store.tables import facts, rests
+from gateway.store.watches import SET_BACK
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = [
-    "Rest",
-    "Walk",
-    "end_rest",
-    "end_walk",
-    "go_on",
-    "load_rest",
-    "load_rests",
-    "load_walk",
-    "report_once",
-    "rest",
-]
-
-# What began so far in the future began before the clock was set back.
-_SET_BACK = timedelta(seconds=30)
-
-
-@dataclass(frozen=True, slots=True)
-class Walk:
-    """A list that is read page by page; `cursor` is where to go on."""
-
-    cursor: str
-    began_at: datetime
+__all__ = ["Rest", "end_rest", "load_rest", "load_rests", "report_once", "rest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,29 +27,7 @@ class Rest:
     error: str
 
     def holds(self, now: datetime) -> bool:
-        return self.until > now and self.began_at <= now + _SET_BACK
-
-
-def load_walk(connection: Connection, account: str, environment: Environment, batch: str) -> Walk | None:
-    row = connection.execute(select(walks).where(*_walk(account, environment, batch))).one_or_none()
-    return None if row is None else Walk(row.cursor, row.began_at)
-
-
-def go_on(
-    connection: Connection, account: str, environment: Environment, batch: str, cursor: str, began_at: datetime
-) -> None:
-    """Remember where to go on."""
-    moved = update(walks).where(*_walk(account, environment, batch)).values(cursor=cursor, began_at=began_at)
-    if connection.execute(moved).rowcount == 0:
-        connection.execute(
-            insert(walks).values(
-                account=account, environment=environment.value, batch=batch, cursor=cursor, began_at=began_at
-            )
-        )
-
-
-def end_walk(connection: Connection, account: str, environment: Environment, batch: str) -> None:
-    connection.execute(delete(walks).where(*_walk(account, environment, batch)))
+        return self.until > now and self.began_at <= now + SET_BACK
 
 
 def rest(connection: Connection, account: str, *, until: datetime, failures: int, error: str, now: datetime) -> None:
@@ -110,7 +66,3 @@ def report_once(connection: Connection, name: str, *, write: bool = True) -> boo
     if write:
         connection.execute(insert(facts).values(name=name, value={}))
     return True
-
-
-def _walk(account: str, environment: Environment, batch: str) -> tuple[ColumnElement[bool], ...]:
-    return walks.c.account == account, walks.c.environment == environment.value, walks.c.batch == batch
