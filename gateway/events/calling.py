@@ -12,7 +12,9 @@ import contextlib
 import contextvars
 import inspect
 import logging
+import os
 import threading
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -56,8 +58,14 @@ class Calls:
     """The calls of this process. Safe for threads."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._threads = Threads()
+        self.after_fork()
+        _calls.add(self)
+
+    def after_fork(self) -> None:
+        """In the child: what the parent has under way is not done here."""
+        self._threads.after_fork()
+        self._lock = threading.Lock()
         self._taken: dict[Pair, _Taken] = {}
         self._under_way: Counter[str] = Counter()
         self._left_behind: Counter[str] = Counter()
@@ -237,3 +245,15 @@ def _raise(error: BaseException | None) -> None:
 
 def _too_late(handler: Handler) -> TimedOut:
     return TimedOut(f"it has not returned within {handler.timeout:g} s")
+
+
+_calls: weakref.WeakSet[Calls] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for calls in list(_calls):
+        calls.after_fork()
+
+
+# Where there is no fork, there is nothing to register.
+getattr(os, "register_at_fork", dict)(after_in_child=_after_fork)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
@@ -16,20 +15,18 @@ IDLE_SECONDS = 10.0
 
 
 class Threads:
-    """Starting a thread for each call would cost more than most calls do. Safe for threads, and after a fork."""
+    """Starting a thread for each call would cost more than most calls do. Safe for threads."""
 
     def __init__(self) -> None:
-        self._begin()
+        self.after_fork()
 
-    def _begin(self) -> None:
-        self._process = os.getpid()
+    def after_fork(self) -> None:
+        """In the child, where the parent's threads are not."""
         self._lock = threading.Lock()
         self._idle: list[_Thread] = []
 
     def run(self, call: Callable[[], None]) -> None:
         """Have it called in a thread where nothing else is under way. It has to deal with what it raises."""
-        if self._process != os.getpid():
-            self._begin()  # the parent's threads are not here
         with self._lock:
             thread = self._idle.pop() if self._idle else None
         if thread is None:

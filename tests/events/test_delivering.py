@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import threading
 from collections import defaultdict
@@ -623,6 +624,22 @@ def test_two_workers_at_once_hand_out_and_deliver_each_event_once(tmp_path: Any)
             thread.join(60)
         assert one.work() + other.work() == 0
     assert sorted(seen) == happened
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_what_is_under_way_in_the_parent_is_not_in_a_fork(hang: Hang, tmp_path: Any) -> None:
+    with shop(store=f"sqlite:///{tmp_path / 'gateway.db'}") as worker:
+        worker.gw.raw.on("*", name="hangs", timeout=A_MOMENT)(hang)
+        happen(worker, "created a")
+        worker.work()
+        calls = worker.core.calls
+        assert calls.is_taken("hangs", "order a")
+        child = os.fork()
+        if child == 0:
+            free = not calls.is_taken("hangs", "order a") and calls.room("hangs") == calling.AT_ONCE
+            os._exit(0 if free else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert calls.is_taken("hangs", "order a")
 
 
 def test_a_handler_of_another_process_is_left_to_it(tmp_path: Any) -> None:
