@@ -16,11 +16,13 @@ import pytest
 from sqlalchemy import text
 
 from gateway import Gateway
+from gateway.config import WorkerSettings
 from gateway.engine.drivers import AsyncDriver
 from gateway.errors import ConfigurationError
 from gateway.store.database import Database
 from gateway.store.tables import facts
 from gateway.worker import procrastinate as module
+from gateway.worker import running
 from gateway.worker.distributed import Distributed
 from gateway.worker.jobs import Context, Kinds
 from gateway.worker.procrastinate import LONGEST_NAME, make_tables, places_of, queue_name
@@ -348,3 +350,40 @@ class TestTheServer:
         password = psycopg.conninfo.conninfo_to_dict(postgres)["password"]
         assert names(database) == ["ok-1"]
         assert str(password) not in caplog.text
+
+
+class TestEmbedded:
+    """Without the queue: one works, the others stand by, also where the store is on a server."""
+
+    def test_the_turn_goes_to_the_next_when_the_server_is_restarted(self, other_postgres: PostgresServer) -> None:
+        url = other_postgres.url(other_postgres.create())
+        with opened(url) as gateway:
+            database = gateway._core.database()
+            with workers(1, url, backend="embedded", grace="1s") as (first,):
+                first.says("at work on")
+                with workers(1, url, backend="embedded", grace="1s") as (second,):
+                    second.says("standing by")
+                    add(database, ["hang-1"])
+                    until(lambda: names(database, "begin") == ["hang-1"])
+                    other_postgres.restart()
+                    first.says("the store's server was lost, and with it the turn of this worker")
+                    first.says("toy hang-1 was cut short; it is still due")
+                    until(lambda: len(names(database, "begin")) == 2)
+                    for number in range(5):
+                        add(database, [f"ok-{number}-{place}" for place in range(10)], lock=f"order {number}")
+                    until(lambda: len(set(names(database))) == 50)
+                    entries = log(database)
+                    assert len({who for name, *_, who in entries if name != "hang-1"}) == 1
+                    assert overlaps([entry for entry in entries if entry[0] != "hang-1"]) == 0
+                    for each in (first, second):
+                        assert each.stop() == 0
+
+    def test_it_runs_until_idle(self, gateway: Gateway, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(running, "all_kinds", lambda core, shared: toy_kinds())
+        settings = gateway._core.settings.model_copy(update={"worker": WorkerSettings(backend="embedded")})
+        monkeypatch.setattr(gateway._core, "settings", settings)
+        add(database, ["ok-1", "ok-2"])
+        gateway.run(until_idle=True)
+        assert sorted(names(database)) == ["ok-1", "ok-2"]
+        there = text("SELECT count(*) FROM pg_tables WHERE tablename LIKE 'procrastinate%'")
+        assert database.read(lambda connection: connection.execute(there).scalar_one()) == 0

@@ -16,8 +16,12 @@ import pytest
 
 from cli.conftest import COMMAND
 from flows.world import World, cart
-from gateway import Gateway
+from gateway import Gateway, callbacks
 from gateway.models import CustomerRequest, OrderRequest
+from gateway.store import inbox
+from gateway.store.inbox import CallbackState
+from gateway.testing import faults
+from gateway.testing.connections import LoopbackServer
 from worker.processes import PATIENCE, until
 
 APP = """
@@ -51,7 +55,17 @@ class Shop:
         self.world = world
         self.folder = folder
         worker = {"stalled_after": "3s"}
-        self.settings: dict[str, Any] = {"accounts": world.accounts(), "store": store, "worker": worker}
+        # Loopback has an address before anything is served there.
+        self.web = LoopbackServer(self._route, "127.0.0.1", 0)
+        self.web.start()
+        self.settings: dict[str, Any] = {
+            "accounts": world.accounts(),
+            "store": store,
+            "public_base_url": f"{self.web.url}/pay",
+            "callback_key": "a key of the tests alone",
+            "watch": {"callback": "10s"},
+            "worker": worker,
+        }
         (folder / "payments.py").write_text(APP)
         (folder / "shop.json").write_text(json.dumps(self.settings))
         self.environment = {
@@ -61,6 +75,15 @@ class Shop:
             "GATEWAY_WORKER": json.dumps(worker),
         }
         self.gateway = Gateway(**self.settings)
+        self._callbacks = callbacks.asgi(self.gateway)
+
+    async def _route(self, scope: Any, receive: Any, send: Any) -> None:
+        await self._callbacks({**scope, "root_path": "/pay"}, receive, send)
+
+    def called_back(self) -> set[str | None]:
+        """The orders of which a callback was processed."""
+        found = self.gateway._core.database().read(lambda connection: inbox.find(connection, limit=1000))
+        return {one.reference for one in found if one.state is CallbackState.PROCESSED}
 
     def told(self) -> dict[str, list[str]]:
         """What the handler was called with, by order, in the order of the calls."""
@@ -120,6 +143,7 @@ def shop(tmp_path: Path, store: str) -> Iterator[Shop]:
         made = Shop(world, tmp_path, store)
         with made.gateway:
             yield made
+        made.web.stop()
 
 
 def deposit(shop: Shop, reference: str) -> str:
@@ -129,25 +153,29 @@ def deposit(shop: Shop, reference: str) -> str:
 
 
 def test_payments_are_seen_and_told_in_order(shop: Shop, store: str) -> None:
+    """Those at a provider that calls back, those whose callback never comes, and those at one that calls nobody."""
     gw, server = shop.gateway, shop.world.server
     gw.customers.create(CustomerRequest(reference="c-1", first_name="Ada", last_name="Example"), account="cards")
-    paid = {
-        f"shop-{number}": str(gw.orders.create(cart(f"shop-{number}"), account="shop").provider_id)
-        for number in range(4)
-    }
-    deposits = {f"card-{number}": deposit(shop, f"card-{number}") for number in range(4)}
+    called = {name: gw.orders.create(cart(name), account="shop") for name in ("shop-1", "shop-2", "shop-3", "silent")}
+    deposits = {name: deposit(shop, name) for name in ("card-1", "card-2", "card-3")}
     late = gw.orders.create(cart("late"), account="shop")
-    for number in paid.values():
-        server.pay("aurpay", number)
+    server.callbacks("aurpay").faults.add(
+        faults.Suppressed(order=called["silent"].provider_id),
+        faults.Duplicated(order=called["shop-1"].provider_id, copies=20),
+        faults.Forged(order=called["shop-2"].provider_id, genuine=True),
+    )
+    for order in called.values():
+        server.pay("aurpay", str(order.provider_id))
     for number in deposits.values():
         server.pay("aurex", number)
     with shop.workers(1 if store.startswith("sqlite") else 2):
-        until(lambda: all(shop.told()[name][-1:] == ["paid"] for name in [*paid, *deposits]), lambda: str(shop.told()))
+        names = [*called, *deposits]
+        until(lambda: all(shop.told()[name][-1:] == ["paid"] for name in names), lambda: str(shop.told()))
         server.pay("aurpay", str(late.provider_id))
         until(lambda: shop.told()["late"][-1:] == ["paid"], lambda: str(shop.told()))
-    for name, told in shop.told().items():
-        assert told == ["created", "paid"], name
-    assert set(shop.told()) == {*paid, *deposits, "late"}
+    assert {name: told for name, told in shop.told().items() if told != ["created", "paid"]} == {}
+    assert set(shop.told()) == {*names, "late"}
+    assert shop.called_back() == {"shop-1", "shop-2", "shop-3", "late"}
 
 
 def test_a_worker_is_killed_among_its_calls_and_nothing_is_lost(shop: Shop, store: str) -> None:
