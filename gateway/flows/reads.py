@@ -122,7 +122,7 @@ def request(
         signed=signed,
     )
     try:
-        made = made.encoded()
+        made.encoded()  # only to see that it can be: an auth may have to add to the body, and encodes it itself
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidRequest(f"json cannot be sent: {error}") from None
 

@@ -495,6 +495,14 @@ def test_the_way_out_takes_a_method_and_a_path_only(world: World, colour: str, m
     assert world.server.requests["aurpay"] == []
 
 
+def test_the_way_out_signs_bodies_that_an_auth_adds_to(world: World, colour: str) -> None:
+    """Emirex' number of the request is part of the body that is signed."""
+    with world.gateway(colour) as gw:
+        answer = gw.account("treasury").request("POST", "/private/orders", json={"format_number": 1}, write=False)
+        assert answer.is_success
+        assert answer.json()["status"] is True
+
+
 def test_the_way_out_signs_and_pages_and_says_what_was_refused(world: World, colour: str) -> None:
     with world.gateway(colour) as gw:
         answer = gw.account("backup").request("GET", "/api/v2/order/", query={"page": "1", "size": "5"})

@@ -112,9 +112,7 @@ def compare(run: Run) -> Flow[None]:
     )
     # Movements that tell no time can be of any order ever made.
     since = run.since if all(row.created_at is not None for row in pending.rows.values()) else None
-    for order in run.paid_elsewhere:
-        if not pending.take(order.movements, order.transactions):
-            pending.expect(_amount(order))
+    yield from _paid_there(run, pending)
     for name in _siblings(run):
         if pending.rows:
             yield from _orders(run, name, pending, since)
@@ -139,6 +137,22 @@ def _siblings(run: Run) -> list[str]:
         for other in run.core.accounts.values()
         if other.provider.name == run.account.provider.name and other.environment is run.account.environment
     ]
+
+
+def _paid_there(run: Run, pending: _Pending) -> Flow[None]:
+    """Orders of the provider's list with money in them, of which that is not known here, not even by now."""
+    account = run.account
+    for start in range(0, len(run.paid_there), BATCH):
+        rows = numbered(run.paid_there[start : start + BATCH])
+        known = yield from transact(
+            lambda c, rows=rows: store.known_attempts(  # type: ignore[misc]
+                c, account.provider.name, account.environment, rows
+            )
+        )
+        for number, row in rows.items():
+            paid_here = any(one.attempt.status in MONEY_IS_THERE for one in known.get(number, ()))
+            if not paid_here and not pending.take(row.movements, row.transactions):
+                pending.expect(_amount(row))
 
 
 def _orders(run: Run, name: str, pending: _Pending, since: datetime | None) -> Flow[None]:

@@ -12,7 +12,7 @@ from gateway.engine.perform import Begun, Performance, perform
 from gateway.errors import GatewayError, StoreError
 from gateway.flows import comparing, orders
 from gateway.flows.comparing import Difference
-from gateway.flows.reconciling.run import BATCH, PAGE, Numbers, Run, numbered
+from gateway.flows.reconciling.run import BATCH, MOST_FINDINGS, PAGE, Numbers, Run, numbered
 from gateway.models.orders import OrderStatus, ProviderOrder
 from gateway.models.reconciliations import FindingKind
 from gateway.secrets import Raw
@@ -98,6 +98,9 @@ def _walk(run: Run, customer: str | None, shown: Numbers) -> Flow[None]:
                     yield from _compare(run, one, row, read_at)
             if number not in known and run.covers(row.created_at):
                 run.keep(run.loose_orders, row)
+            paid_here = any(one.attempt.status in MONEY_IS_THERE for one in known.get(number, ()))
+            if row.status in MONEY_IS_THERE and not paid_here and len(run.paid_there) < MOST_FINDINGS:
+                run.paid_there.append(row.model_copy(update={"raw": Raw()}))
 
     yield from run.walk(
         "orders.list", lambda query: account.able(ListsOrders).list_orders(query), take, customer=customer
@@ -115,8 +118,6 @@ def _compare(run: Run, known: Known, row: ProviderOrder, read_at: datetime) -> F
             raise
         except GatewayError as error:
             run.broke(f"order {known.reference}, to be repaired", error)
-    if any(one.kind is FindingKind.PAID_THERE for one in left):
-        run.paid_elsewhere.append(row.model_copy(update={"raw": Raw()}))
     for one in differences:
         run.found(
             one.kind,
@@ -177,8 +178,6 @@ def _strangers(run: Run) -> Flow[None]:
         )
         run.loose_orders += [row for number, row in rows.items() if number not in known]
     for row in run.loose_orders:
-        if row.status in MONEY_IS_THERE:
-            run.paid_elsewhere.append(row)
         run.found(
             FindingKind.UNKNOWN_HERE,
             "order",

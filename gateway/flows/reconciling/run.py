@@ -25,7 +25,7 @@ from gateway.models.trades import Trade
 from gateway.money import Money
 from gateway.secrets import Raw
 
-__all__ = ["BATCH", "MARGIN", "PAGE", "Movement", "Numbers", "Row", "Run", "Tell", "numbered"]
+__all__ = ["BATCH", "MARGIN", "MOST_FINDINGS", "PAGE", "Movement", "Numbers", "Row", "Run", "Tell", "numbered"]
 
 MOST_FINDINGS = 10_000
 PAGE = 100
@@ -114,8 +114,8 @@ class Run:
         self.findings: list[Finding] = []
         self.unlisted = 0
         self.not_compared: list[NotCompared] = []
-        # Orders in which there is money, and of which that is not known here.
-        self.paid_elsewhere: list[ProviderOrder] = []
+        # Orders in which there was money when they were read, and of which that was not known here.
+        self.paid_there: list[ProviderOrder] = []
         # What nothing here accounts for: what came of a write of unknown outcome is among it.
         self.loose_orders: list[ProviderOrder] = []
         self.loose_trades: list[Trade] = []
