@@ -19,7 +19,8 @@ class Record:
     job: its kind as `operation`, what it was about as `subject`, no account of its own; `done` or `failed`.
     callback: `callbacks.receive`, `done` when it is in the inbox, `rejected` (with no account: for its address) or
     `failed`; and `callbacks.process`, `done`, `suspicious`, or `failed` and done again later.
-    poll: one look of the watcher: what was looked for as `operation`, what was looked at as `subject`.
+    poll: one look of the watcher, at an `order`, a `withdrawal`, a `refund`, a `trade` or into a `list`; at what is the
+    `subject`; `done` or `failed`.
     delivery: one call of an event handler, the event's type as `operation` and its subject; `done`, `failed` (tried
     again later) or `dead` (not tried again); `attempt` counts the calls.
     """

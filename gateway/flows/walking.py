@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from gateway.core import Core, log
+from gateway.core import Core, Telling, log
 from gateway.engine.effects import Flow, transact
 from gateway.errors import GatewayError, StoreError
 from gateway.flows.matching import CLOCKS_DIFFER
@@ -81,13 +81,16 @@ def walk(core: Core, name: str, customer: str) -> Flow[bool | list[Waiting]]:
     if not isinstance(begun, _Begun):
         return begun
     resumed = begun.cursor is not None
+    told = Telling(core, "poll", "list", name, subject=f"customer {customer}")
     try:
         account.require("orders.list")
         ended = yield from _pages(begun, place, started)
     except StoreError:
         raise
     except GatewayError as error:
+        told.ended("failed", type(error).__name__)
         return (yield from _failed(begun, place, started, error, resumed=resumed))
+    told.ended("done")
     if ended:
         yield from _absent(begun, place, started)
     return True

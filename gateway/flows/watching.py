@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from gateway.contracts import ReadsOrders
-from gateway.core import Core, log
+from gateway.core import Core, Telling, log
 from gateway.engine.effects import Flow, transact
 from gateway.errors import GatewayError, StoreError
 from gateway.flows import refunds, trades, withdrawals
@@ -108,13 +108,16 @@ def _look_at(core: Core, kind: str, reference: str, number: int) -> Flow[bool]:
     if begun is None:
         return False
     watch, polling = begun
+    told = Telling(core, "poll", kind, watch.account, subject=f"{kind} {reference}")
     try:
         yield from _LOOKS[kind](polling, watch)
     except StoreError:
         raise
     except CANNOT as error:
+        told.ended("failed", type(error).__name__)
         yield from _cannot(core, watch, error.message)
     except GatewayError as error:
+        told.ended("failed", type(error).__name__)
         failures, message = watch.failures + 1, error.message
         when = core.now() + after_failure(failures)
         if is_told(failures):
@@ -124,6 +127,8 @@ def _look_at(core: Core, kind: str, reference: str, number: int) -> Flow[bool]:
                 error, lambda connection: watches.failed(connection, [(watch, when)], message, core.now())
             )
         )
+    else:
+        told.ended("done")
     return True
 
 

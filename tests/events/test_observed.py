@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,8 @@ from gateway.secrets import Secret
 from gateway.store import orders
 from gateway.testing import faults
 from support.colours import Opened
+from watcher.days import Days
+from watcher.days import cart as watched
 
 BASE, KEY = "https://shop.example/pay", "callback-key-of-the-shop-0123456789"
 
@@ -94,3 +98,39 @@ def test_a_callback_that_names_another_order_is_suspicious(shop: Opened) -> None
     assert event.data["provider_id"] == number
     assert other in event.data["reason"]
     assert shop.orders.get("cart-1001", refresh=False).status is OrderStatus.PENDING
+
+
+# Polls
+
+
+@pytest.fixture
+def days(tmp_path: Path) -> Iterator[Days]:
+    with Days(tmp_path) as made:
+        yield made
+
+
+def test_a_look_at_one_order(days: Days, colour: str) -> None:
+    with days.gateway(colour) as gw:
+        gw.orders.create(watched("cart-1"), account="shop")
+        records = heard(gw, "poll")
+        days.server.advance(60)
+        assert days.look(gw) == 1
+        assert told(records) == [("order", "done", "shop", "order cart-1")]
+        days.server.advance(3600)
+        days.server.faults("aurpay").add(faults.Status(status=400, method="GET"))
+        assert days.look(gw) == 1
+        assert told(records)[1:] == [("order", "failed", "shop", "order cart-1")]
+        assert [(record.provider, record.error) for record in records] == [
+            ("aurpay", None),
+            ("aurpay", "InvalidRequest"),
+        ]
+
+
+def test_a_look_into_a_customers_list(days: Days, colour: str) -> None:
+    with days.gateway(colour) as gw:
+        days.customer(gw)
+        days.deposits(gw, 3)
+        records = heard(gw, "poll")
+        days.server.advance(10)
+        assert days.look(gw) == 1
+        assert told(records) == [("list", "done", "cards", "customer c-1")]
