@@ -71,10 +71,12 @@ def _notice(account: OpenAccount, callback: IncomingCallback) -> Notice:
     except Exception:  # a plugin's mistake must not lose the news that there was a callback
         log.exception("the adapter of %s failed to read a callback", account.provider.name)
         return Notice(proof=Proof.DIFFERS, reason="the adapter failed to read it")
-    number = notice.provider_id
-    if number is not None and not (0 < len(number) <= _LONGEST_NUMBER and number.isprintable()):
-        return Notice(proof=notice.proof, reason=notice.reason)
-    return notice
+    return notice if _is_number(notice.provider_id) else Notice(proof=notice.proof, reason=notice.reason)
+
+
+def _is_number(found: object) -> bool:
+    """Whether this can be a provider's number. It comes from a stranger's body, through a plugin."""
+    return isinstance(found, str) and 0 < len(found) <= _LONGEST_NUMBER and found.isprintable()
 
 
 def _row(
