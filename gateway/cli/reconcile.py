@@ -99,7 +99,8 @@ def _show(here: Session, found: Reconciliation) -> None:
     elif found.differs:
         left = len(found.findings) - repaired + found.unlisted
         unlisted = f", {found.unlisted} of them not listed" if found.unlisted else ""
-        complain(f"{left} differences at {found.account} are to be looked at{unlisted}", "each says what to do")
+        count = "1 difference" if left == 1 else f"{left} differences"
+        complain(f"{count} at {found.account} to be looked at{unlisted}", "each says what to do")
 
 
 def _words(finding: Finding) -> str:

@@ -161,9 +161,10 @@ async def _reconcile(account: str, context: Context) -> None:
     if found.differs:
         left = sum(not finding.repaired for finding in found.findings) + found.unlisted
         log.warning(
-            "%s differences at %s since %s: see `gateway reconcile --account %s --last`",
-            left,
+            "the books of %s differ from the provider's in %s places since %s: "
+            "see `gateway reconcile --account %s --last`",
             account,
+            left,
             f"{since:%Y-%m-%d %H:%M} UTC",
             account,
         )

@@ -873,7 +873,7 @@ def test_the_worker_reconciles_every_account(world: World, caplog: pytest.LogCap
         found = gw.reconciled(account="shop")
         assert [one.kind for one in found.findings] == [K.UNKNOWN_HERE]
         assert found.until - found.since == timedelta(days=7)
-        assert "1 differences at shop since" in caplog.text
+        assert "the books of shop differ from the provider's in 1 places since" in caplog.text
         clock.advance(3600)
         gw.raw.run(until_idle=True)
         assert gw.reconciled(account="shop") == found, "once a day"
