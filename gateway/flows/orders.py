@@ -28,9 +28,10 @@ from gateway.errors import (
     UnsupportedOperation,
     UnverifiedOperation,
 )
-from gateway.flows import routing
+from gateway.flows import failover, routing
+from gateway.flows.failover import Step, Stuck
 from gateway.flows.moves import follow
-from gateway.flows.routing import Step, Stuck, Ways, variant_of
+from gateway.flows.routing import Ways, variant_of
 from gateway.flows.writes import Write, comparable, ended, once
 from gateway.models.base import Page
 from gateway.models.choices import Choice, Verdict
@@ -78,7 +79,7 @@ _REPLACEABLE = frozenset(
 def create(core: Core, request: OrderRequest, *, account: str | None, seconds: float | None) -> Flow[Order]:
     """Create the order, or give the one that this reference has; never a second one beside it.
 
-    Where no account is named, it goes on at the next account as `flows/routing.py` says, and so does the same call
+    Where no account is named, it goes on at the next account as `flows/failover.py` says, and so does the same call
     when it is repeated. The deadline is that of the whole call; each account gets an equal share of what is left.
     """
     known = yield from transact(lambda connection: store.load_order(connection, request.reference))
@@ -165,7 +166,7 @@ def _walk(
         others = found.able if found else (step.candidate,)
         deadline = deadline or core.deadline(seconds, *(one.account for one in others))
         if failures and deadline.remaining() <= 0:
-            raise routing.told(failures, reference, why=f"; no time was left for {name}")
+            raise failover.told(failures, reference, why=f"; no time was left for {name}")
         if news is not None:
             log.warning("order %s goes on at %s: %s", reference, name, news)
             news = None
@@ -179,13 +180,13 @@ def _walk(
         if isinstance(failure, Conflict) and failure.retryable:
             # Another call with this reference is at it, or was quicker: look again.
             if deadline.remaining() <= pause:
-                raise routing.told({**failures, name: failure}, reference)
+                raise failover.told({**failures, name: failure}, reference)
             yield Pause(pause)
             pause = min(_LONGEST_LOOK, pause * 2)
             continue
         failures[name] = news = failure
         if not (yield from _may_go_on(reference, step.number, failure)):
-            raise routing.told(failures, reference)
+            raise failover.told(failures, reference)
 
 
 def _planned(
@@ -193,20 +194,20 @@ def _planned(
 ) -> Flow[Step | Stuck | None]:
     try:
         return (
-            yield from transact(lambda connection: routing.plan(core, connection, request, found, failures, base=base))
+            yield from transact(lambda connection: failover.plan(core, connection, request, found, failures, base=base))
         )
     except StoreError as error:
         if not failures:
             raise
         broken = error
-    happened = routing.told(failures, request.reference)
+    happened = failover.told(failures, request.reference)
     happened.add_note(f"and it could not go on elsewhere: {broken.message}")
     raise happened
 
 
 def _may_go_on(reference: str, number: int, error: GatewayError) -> Flow[bool]:
     try:
-        return (yield from transact(lambda connection: routing.may_go_on(connection, reference, number, error)))
+        return (yield from transact(lambda connection: failover.may_go_on(connection, reference, number, error)))
     except StoreError:
         return False  # what happened at the provider is the news
 
@@ -216,7 +217,7 @@ def _stuck(core: Core, step: Stuck, failures: Mapping[str, GatewayError], refere
     if step.last is not None and step.is_refused and step.last.account not in failures:
         failures = {**failures, step.last.account: ended(step.last)}
     if failures:
-        return routing.told(failures, reference, unknown=step.unknown, recorded=step.last is not None)
+        return failover.told(failures, reference, unknown=step.unknown, recorded=step.last is not None)
     assert step.last is not None
     if step.last.state is JournalState.INTENDED:
         core.account(step.last.account)  # not configured any more
@@ -246,7 +247,7 @@ def _attempt(
     )
 
     def on_intent(connection: Connection) -> None:
-        order = routing.begin(core, connection, request.reference, step, base)
+        order = failover.begin(core, connection, request.reference, step, base)
         if order is None:
             store.insert_order(
                 connection, request, environment=account.environment, settles_to=settles_to, now=core.now()
@@ -264,7 +265,7 @@ def _attempt(
         elif store.attempt_id_of(connection, request.reference, number) != new.attempt:
             # A twin began it, and did not send.
             store.set_attempt_id(connection, request.reference, number, new.attempt)
-        routing.close_unsent(core, connection, request.reference, number)
+        failover.close_unsent(core, connection, request.reference, number)
 
     def on_done(connection: Connection, result: ProviderOrder) -> None:
         take_over(core, connection, request.reference, number, result)
@@ -294,8 +295,8 @@ def _attempt(
         on_done=on_done,
         on_rejected=lambda connection, error: save(connection, OrderStatus.FAILED, error),
         on_reopened=lambda connection, error: save(connection, OrderStatus.CREATING, error),
-        on_failure=lambda connection, error: routing.count_failure(core, connection, account.name, error),
-        circumstances=routing.CIRCUMSTANCES,
+        on_failure=lambda connection, error: failover.count_failure(core, connection, account.name, error),
+        circumstances=failover.CIRCUMSTANCES,
         check=lambda result: differs(request, result),
     )
     yield from once(core, write, deadline)

@@ -394,7 +394,7 @@ def test_a_later_call_begins_a_new_round(pair: Pair, colour: str) -> None:
 
 
 def test_the_attempts_of_one_order_have_an_end(pair: Pair, colour: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.flows.routing.MOST_ATTEMPTS", 3)
+    monkeypatch.setattr("gateway.flows.failover.MOST_ATTEMPTS", 3)
     wrong = {"auth": {"kind": "api-key", "api_key": "wrong-key"}}
     pair.second.faults("aurpay").add(faults.Status(status=403, method="POST", times=100))
     with pair.gateway(colour, accounts=pair.accounts(shop=wrong)) as gw:

@@ -17,7 +17,7 @@ from gateway.contracts import Query
 from gateway.core import Candidate
 from gateway.errors import AuthenticationFailed, Conflict, OutcomeUnknown, RateLimited
 from gateway.exchange import Operation, Request, ask
-from gateway.flows.routing import Step
+from gateway.flows.failover import Step
 from gateway.models import (
     CryptoAddress,
     Environment,
