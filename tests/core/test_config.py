@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,15 @@ class TestWhereItComesFrom:
         settings = load_settings(path)
         assert (settings.store, settings.public_base_url) == ("sqlite:////environment.db", "https://file.example")
         assert load_settings(path, store="sqlite:////argument.db").store == "sqlite:////argument.db"
+
+    def test_the_environment_reaches_into_tables(self, file: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = file('[failover]\nfailures = 5\n[reconcile]\nevery = "12h"\n')
+        monkeypatch.setenv("GATEWAY_FAILOVER__COOL_DOWN", "5m")
+        monkeypatch.setenv("GATEWAY_RECONCILE__REPAIR", "true")
+        settings = load_settings(path)
+        assert (settings.failover.failures, settings.failover.cool_down) == (5, timedelta(minutes=5))
+        assert (settings.reconcile.every, settings.reconcile.window) == (timedelta(hours=12), timedelta(days=7))
+        assert (settings.reconcile.scheduled, settings.reconcile.repair) == (True, True)
 
     def test_the_environment_reaches_into_accounts(self, file: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         path = file(f'[accounts.shop]\n{GOOD}limits = {{ per_day = "1 BTC", frozen = true }}\n')
@@ -313,6 +323,11 @@ class TestTheWhole:
             ('[[routes]]\noperation = "orders.create"\naccounts = ["gone"]', "no account is called 'gone'"),
             ('[[routes]]\noperation = "orders.create"\naccounts = []', "routes.0.accounts: "),
             ('[[routes]]\naccounts = ["shop"]', "routes.0.operation: is missing"),
+            ("[failover]\ncool_down = 60", "failover.cool_down: expected a time as text, such as '60s', '15m', '12h'"),
+            ('[failover]\ncool_down = "0s"', "failover.cool_down: expected a time"),
+            ('[failover]\ncool_down = "1.5h"', "failover.cool_down: expected a time"),
+            ("[failover]\nfailures = 0", "failover.failures: "),
+            ('[reconcile]\nevery = "daily"', "reconcile.every: expected a time"),
             (
                 '[[routes]]\noperation = "order.create"\naccounts = ["shop"]',
                 "routes.0.operation: expected an operation",
