@@ -12,7 +12,7 @@ from statistics import median
 
 __all__ = ["Row", "interleaved"]
 
-_DECIMALS = {"µs": 0, "ms": 1, "/s": 0}
+_DECIMALS = {"µs": 0, "ms": 1, "/s": 0, "/h": 0}
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Row:
             if self.difference:
                 compared = f"+{middle:.1f} {self.unit} ({low:.1f}–{high:.1f})"
             else:
-                compared = f"{middle:.2f} × ({low:.2f}–{high:.2f})"
+                compared = f"{_ratio(middle)} × ({_ratio(low)}–{_ratio(high)})"
         if self.target is not None:
             word, bound = self.target
             sign = {"<=": "≤", ">=": "≥"}[word]
@@ -65,6 +65,10 @@ class Row:
         if not figures:
             return ""
         return f"{median(figures):,.{_DECIMALS[self.unit]}f} {self.unit}"
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.1g}"
 
 
 def interleaved(

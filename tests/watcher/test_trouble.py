@@ -102,6 +102,26 @@ def test_polling_leaves_half_of_the_keys_calls_to_the_merchant(days: Days) -> No
         assert all(watch.looks >= 1 for watch in _watches(gw))
 
 
+def test_polling_is_not_starved_by_a_merchant_who_uses_the_key_up(days: Days) -> None:
+    with days.gateway() as gw:
+        for index in range(3):
+            days.customer(gw, f"c-{index}")
+        deposits = [days.deposit(gw, f"cart-{index}", f"c-{index}") for index in range(3)]
+        for deposit in deposits:
+            days.server.pay("aurex", deposit)
+        own, before = 0, days.reads("aurex", "/users/")
+        for _ in range(16):  # forty calls a minute, for four minutes
+            for _ in range(10):
+                gw.wallets.list(account="cards", kind="custodial", customer="c-0", deadline=60)
+                own += 1
+            days.server.advance(15)
+            days.look(gw)
+        polls = days.reads("aurex", "/users/") - before - own
+        assert 3 <= polls <= 5, "one a minute"
+        assert {stored(gw, f"cart-{index}") for index in range(3)} == {OrderStatus.PAID}
+        assert all(record.status != 429 for record in days.server.requests["aurex"])
+
+
 def test_a_key_without_calls_left_is_come_back_to_when_there_is_room(days: Days) -> None:
     with days.gateway() as gw:
         days.customer(gw)
