@@ -142,7 +142,7 @@ class Distributed:
                 wait = trouble.met(error)
             if await self._stop.wait(self._wake, wait):
                 pause = self._pace.soonest
-                await asyncio.sleep(self._pace.gap)
+                await asyncio.sleep(self._pace.soonest)  # others end meanwhile: a look is a few ways to the server
 
     async def _recover(self, leader: _Leader) -> None:
         await self._queue.reclaim()

@@ -127,9 +127,10 @@ class Queue:
         given, own_schema = database.connection_arguments()
 
         async def configure(connection: psycopg.AsyncConnection[Any]) -> None:
+            # Every call of the library is one statement: begin and commit would double the ways to the server.
+            await connection.set_autocommit(True)
             if own_schema is not None:
                 await connection.execute(sql.SQL("SET search_path = {}").format(sql.Identifier(own_schema)))
-                await connection.commit()
 
         connector = _Connector(
             stalled_after / 2,
