@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -107,7 +108,7 @@ class OpenAccount:
         self._fulfilled.add(contract)
         return self.adapter
 
-    @property
+    @cached_property
     def receives_callbacks(self) -> bool:
         """Whether the provider can call back for this account, and its adapter reads what comes."""
         try:
