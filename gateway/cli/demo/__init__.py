@@ -15,7 +15,11 @@ from gateway.cli.session import AsJson, ConfigFile, misuse, session
 
 __all__ = ["STORIES", "command"]
 
-STORIES: Mapping[str, str] = {"payments": "gateway.cli.demo.payments:tell"}
+STORIES: Mapping[str, str] = {
+    "payments": "gateway.cli.demo.payments:tell",
+    "callbacks": "gateway.cli.demo.callbacks:tell",
+    "outage": "gateway.cli.demo.outage:tell",
+}
 """By name: `module:function`, called with a Script and a Stage."""
 
 

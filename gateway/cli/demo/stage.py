@@ -48,7 +48,7 @@ class Stage:
     def __enter__(self) -> Self:
         with ExitStack() as opened:
             folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="gateway-demo-"))
-            self._store = f"sqlite:///{Path(folder) / 'gateway.db'}"
+            self.store = f"sqlite:///{Path(folder) / 'gateway.db'}"
             opened.enter_context(self.server)
             self.accounts = self._accounts()
             self._exits = opened.pop_all()
@@ -85,7 +85,7 @@ class Stage:
 
     def open(self, routes: Sequence[Mapping[str, Any]] = ()) -> Gateway:
         """A gateway on the store of this stage, as a process that was started with these routes has it."""
-        return Gateway(accounts=self.accounts, store=self._store, routes=routes)
+        return Gateway(accounts=self.accounts, store=self.store, routes=routes)
 
     # Playing the provider's and the payer's part
 
