@@ -90,6 +90,7 @@ def plugins_loaded(plugins: Plugins) -> Iterator[Finding]:
 def store_writable(url: str) -> Iterator[Finding]:
     """Whether what has to be remembered can be. A store that is not there yet is not made."""
     from gateway.store.database import Database
+    from gateway.store.watches import counts
 
     in_memory = url in _IN_MEMORY
     path = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
@@ -108,6 +109,7 @@ def store_writable(url: str) -> Iterator[Finding]:
         with Database.open(url, create=in_memory) as database:
             database.require_writable()
             found = database.check()
+            watched = database.read(lambda connection: counts(connection, datetime.now(UTC))) if found["ok"] else []
     except GatewayError as error:
         yield failed("store", error)
         return
@@ -119,6 +121,15 @@ def store_writable(url: str) -> Iterator[Finding]:
         )
     if in_memory:
         yield Finding("store", Level.WARNING, "it is forgotten when the process ends", 'store = "sqlite:///gateway.db"')
+    late = [count for count in watched if count.overdue]
+    if late:
+        yield Finding(
+            "polling",
+            Level.WARNING,
+            f"overdue since {min(count.next_at for count in late):%Y-%m-%d %H:%M} UTC: "
+            + ", ".join(f"{count.overdue} at {count.account} ({count.environment})" for count in late),
+            "run `gateway worker`; where one runs, its log says which account fails or has no calls left",
+        )
     unknown = found["journal"].get("unknown", 0)
     if unknown:
         yield Finding(
