@@ -42,7 +42,7 @@ def test_the_cost_grows_with_pages_and_not_with_orders() -> None:
     # The youngest on a page is looked at each thirty seconds; the others are read with it, once they are in step.
     assert calls[500] <= 1.5 * 5 * 20
     assert calls[500] < 2 * calls[50], "ten times the orders"
-    assert calls[500] < wanted(500, 10 * MINUTE) / 40
+    assert calls[500] < wanted(500, 10 * MINUTE) / 30
 
 
 @pytest.mark.usefixtures("quietly")
