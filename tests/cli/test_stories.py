@@ -7,7 +7,7 @@ import pytest
 from gateway.cli.demo import STORIES
 from gateway.cli.demo.player import play
 from gateway.cli.demo.show import Silence
-from gateway.flows import .py
+from gateway.flows import failover
 from gateway_aurpay import callbacks
 
 STEPS = {
@@ -50,7 +50,7 @@ def test_the_callbacks_fail_when_a_forgery_is_believed(monkeypatch: pytest.Monke
 
 
 def test_the_outage_fails_when_no_order_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(.py, "moves_on", lambda *given: False)
+    monkeypatch.setattr(failover, "may_go_on", lambda *given: False)
     result = play(STORIES["outage"], Silence())
     assert result.steps[-1].name == "an answer is lost"
     assert not result.ok
