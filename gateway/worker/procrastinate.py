@@ -46,8 +46,8 @@ FACT = "procrastinate"
 MIGRATIONS = resources.files("procrastinate.sql") / "migrations"
 LONGEST_NAME = 128
 CONNECTIONS = 4
-POLLING = 2.0
-"""Seconds after which a worker looks for jobs that nobody told it of: those that had to rest."""
+POLLING = 0.25
+"""Seconds after which a worker looks for jobs that nobody tells it of: their lock is free now, or their rest over."""
 
 Do = Callable[["Queued"], Awaitable[None]]
 
