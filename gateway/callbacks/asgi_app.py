@@ -57,7 +57,8 @@ class AsgiCallbacks:
 
     async def _status(self, scope: Scope, receive: Receive) -> int:
         admitted = self._intake.admitted(scope["method"], scope["path"], scope.get("root_path", ""))
-        if admitted is None:
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+        if admitted is None or _length(headers) > self._intake.body_limit:
             return NOT_ADMITTED
         try:
             async with asyncio.timeout(self._intake.body_seconds):
@@ -71,7 +72,7 @@ class AsgiCallbacks:
             self._intake.take(
                 admitted,
                 query=scope.get("query_string", b"").decode("ascii", "surrogateescape"),
-                headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]],
+                headers=headers,
                 body=body,
                 peer=client[0] if client else None,
             )
@@ -117,6 +118,12 @@ class AsgiCallbacks:
                     del self._threads
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+def _length(headers: list[tuple[str, str]]) -> int:
+    """How long the body is said to be; servers refuse what is no number."""
+    said = next((value for name, value in headers if name == "content-length"), "")
+    return int(said) if said.isascii() and said.isdigit() and len(said) < 19 else 0
 
 
 def _nothing(connection: Connection) -> None:
