@@ -8,11 +8,12 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from gateway import Gateway, Money
+from gateway import Gateway, Money, OrderRequest
 from gateway.testing import SandboxServer, accounts_toml
 from gateway.testing.lightning import encode_invoice
 
@@ -38,7 +39,7 @@ def example(words: str) -> str:
 
 
 def test_every_example_is_run_here() -> None:
-    assert len(PYTHON) == 4
+    assert len(PYTHON) == 5
 
 
 @pytest.mark.usefixtures("shop")
@@ -72,6 +73,18 @@ def test_a_payout(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == ""
     with Gateway.from_file() as gw:
         assert gw.withdrawals.get("payout-77").amount == Money("0.001", "BTC@lightning")
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_handler(capsys: pytest.CaptureFixture[str], gateway_sandbox: SandboxServer) -> None:
+    names: dict[str, Any] = {"__name__": "readme"}
+    exec(compile(example('@gw.on("order.paid"'), "README", "exec"), names)
+    with names["gw"] as gw:
+        order = gw.orders.create(OrderRequest(reference="cart-9", price=Money("25.00", "USD"), pay_with="USDT@tron"))
+        gateway_sandbox.pay("aurpay", order.provider_id)
+        gw.orders.get("cart-9")
+        gw.run(until_idle=True)
+    assert capsys.readouterr().out.startswith("ship cart-9 {'amount': '25")
 
 
 def test_a_merchants_own_test(tmp_path: Path) -> None:
