@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
@@ -42,7 +42,6 @@ __all__ = [
     "CIRCUMSTANCES",
     "LOOK_SECONDS",
     "PAGE_SIZE",
-    "NewestFirst",
     "Polling",
     "by_number",
     "is_told",
@@ -78,7 +77,7 @@ def room(account: OpenAccount, connection: Connection, now: datetime, limit: int
 
 def _starves(account: OpenAccount, connection: Connection, now: datetime) -> bool:
     """Whether the merchant's own calls have left none for so long that one is taken all the same."""
-    return not watches.looked_since(connection, account.name, account.environment, now - STARVED_AFTER)
+    return watches.neglected(connection, account.name, account.environment, now - STARVED_AFTER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,26 +201,6 @@ class Polling:
         if failures and is_told(failures, first=1):
             log.warning("polling %s fails (%s in a row), everything watched there waits: %s", name, failures, error)
         return not used_up
-
-
-class NewestFirst:
-    """Whether a list is ordered by age, which nobody promises: found out from its rows."""
-
-    def __init__(self) -> None:
-        self._holds = True
-        self._first: datetime | None = None
-        self._last: datetime | None = None
-
-    def oldest(self, items: Sequence[ProviderOrder]) -> datetime | None:
-        """No further row is younger than this; None while the order is not certain."""
-        for item in items:
-            if item.created_at is None or (self._last is not None and item.created_at > self._last):
-                self._holds = False
-                break
-            self._first, self._last = self._first or item.created_at, item.created_at
-        if not self._holds or self._first is None or self._last is None or self._first == self._last:
-            return None
-        return self._last
 
 
 def _is_news(known: Shown, seen: ProviderOrder) -> bool:

@@ -13,8 +13,9 @@ from gateway.contracts import ListsOpenTrades, ListsTradeHistory, Query
 from gateway.core import log
 from gateway.engine.effects import Flow, transact
 from gateway.flows import matching
+from gateway.flows.listing import NewestFirst
 from gateway.flows.orders import customer_at
-from gateway.flows.polling import PAGE_SIZE, NewestFirst, Polling, by_number, words
+from gateway.flows.polling import PAGE_SIZE, Polling, by_number, words
 from gateway.flows.schedule import Seen, next_look
 from gateway.models.base import Page
 from gateway.models.orders import Order, ProviderOrder
@@ -47,7 +48,7 @@ def search_orders(polling: Polling, watch: Watch, order: Order) -> Flow[None]:
             suggest(connection, account, [seen for seen in page.items if seen.provider_id not in linked])
 
         yield from polling.kept(keep)
-        oldest, cursor = newest_first.oldest(page.items), page.next
+        oldest, cursor = newest_first.oldest(item.created_at for item in page.items), page.next
         if cursor is None or (oldest is not None and oldest < asked_at - matching.CLOCKS_DIFFER):
             break
 

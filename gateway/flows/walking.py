@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from gateway.core import Core, Telling, log
 from gateway.engine.effects import Flow, transact
 from gateway.errors import GatewayError, StoreError
+from gateway.flows.listing import NewestFirst
 from gateway.flows.matching import CLOCKS_DIFFER
-from gateway.flows.polling import CIRCUMSTANCES, NewestFirst, Polling, by_number, is_told, words
+from gateway.flows.polling import CIRCUMSTANCES, Polling, by_number, is_told, words
 from gateway.flows.schedule import after_failure
 from gateway.flows.searching import suggest
 from gateway.models.base import Environment, Page
@@ -99,10 +100,11 @@ def walk(core: Core, name: str, customer: str) -> Flow[bool | list[Waiting]]:
 def _pages(begun: _Begun, place: _Place, started: datetime) -> Flow[bool]:
     """Some pages; whether the walk has ended with them."""
     polling, cursor, newest_first = begun.polling, begun.cursor, NewestFirst()
-    for _ in range(PAGES_A_LOOK):
+    # What takes a call that was left to the merchant takes no more than one.
+    for _ in range(PAGES_A_LOOK if polling.background else 1):
         read_at = polling.core.now()
         page = yield from polling.page(begun.provider_customer, cursor)
-        oldest = newest_first.oldest(page.items)
+        oldest = newest_first.oldest(item.created_at for item in page.items)
 
         def keep(
             connection: Connection,
