@@ -32,7 +32,7 @@ __all__ = [
     "keep_found",
     "load",
     "looked",
-    "looked_since",
+    "neglected",
     "places",
     "postpone",
     "suggestions",
@@ -273,11 +273,16 @@ def keep_found(connection: Connection, watch: Watch, found: list[dict[str, Any]]
     connection.execute(update(watches).where(watches.c.id == watch.id).values(found=found))
 
 
-def looked_since(connection: Connection, account: str, environment: Environment, moment: datetime) -> bool:
-    """Whether anything of this account was read since then."""
-    recently = watches.c.looked_at > moment, watches.c.looks > 0
+def neglected(connection: Connection, account: str, environment: Environment, since: datetime) -> bool:
+    """Whether something of this account is due since then, and nothing of it was read since."""
     here = watches.c.account == account, watches.c.environment == environment.value
-    return connection.execute(select(watches.c.id).where(*recently, *here).limit(1)).first() is not None
+    late = watches.c.rank.in_((0, 1)), watches.c.next_at <= since
+    read = watches.c.looked_at > since, watches.c.looks > 0
+
+    def there_is(*conditions: ColumnElement[bool]) -> bool:
+        return connection.execute(select(watches.c.id).where(*here, *conditions).limit(1)).first() is not None
+
+    return there_is(*late) and not there_is(*read)
 
 
 def suggestions(connection: Connection, reference: str, number: int = 0) -> list[dict[str, Any]]:

@@ -90,7 +90,7 @@ def test_polling_leaves_half_of_the_keys_calls_to_the_merchant(days: Days) -> No
             days.deposits(gw, 3, f"c-{index}")
         # More customers than calls: as if each had to be read each ten seconds.
         days.server.advance(60)
-        for _ in range(6):
+        for _ in range(3):
             before = len(days.server.requests["aurex"])
             days.pass_time(gw, MINUTE, 5)
             polls = len(days.server.requests["aurex"]) - before
