@@ -20,7 +20,7 @@ from gateway.errors import GatewayError
 
 # Imported when they are used, so that a program which only imports the library does not pay for what it may never open.
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from gateway.callbacks.intake import Intake
     from gateway.capabilities import Capabilities
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from gateway.plugins import Plugins
     from gateway.store.inbox import Callback, CallbackState
     from gateway.store.journal import JournalEntry, JournalState
+    from gateway.store.restores import Restore
     from gateway.worker.stopping import StopEvent
 
 __all__ = ["AsyncAccountHandle", "AsyncGateway"]
@@ -128,6 +129,7 @@ class AsyncGateway:
         self.trades = Trades(self)
         self.keys = Keys(self)
         self.journal = Journal(self)
+        self.store = Store(self)
         self.callbacks = Callbacks(self)
         self.events = Events(self)
         if settings.telemetry:
@@ -888,6 +890,34 @@ class Events(_Namespace):
         return await self._gateway._run(
             flows.delivering.replay(self._core, handler=handler, numbers=events, subject=subject, done_too=done)
         )
+
+
+class Store(_Namespace):
+    """The gateway's own database, as far as it needs a person."""
+
+    async def restores(self) -> Sequence[Restore]:
+        """Every time that the store was found, or said, to be restored from an older state; newest first."""
+        return await self._gateway._run(flows.keeping.restores(self._core))
+
+    async def restored(self, *, reason: str, by: str | None = None) -> Restore:
+        """Record that the store was restored, where it cannot notice: a snapshot of a whole volume that was put back
+        looks like a machine that was switched off. Until `accept_restore`, no money leaves.
+        """
+        return await self._gateway._run(flows.keeping.note(self._core, reason=reason, by=by or _who()))
+
+    async def accept_restore(self, *, reason: str, by: str | None = None) -> Sequence[Restore]:
+        """Let money leave again after a restore. Compare the store with the providers first, and settle what is
+        unknown: whatever was sent after the restored state was taken is in no journal, and would be sent again.
+
+        Raises NotFound when there is nothing to accept.
+        """
+        return await self._gateway._run(flows.keeping.accept(self._core, reason=reason, by=by or _who()))
+
+    async def prune(self, *, older_than: timedelta, dry_run: bool = False) -> Mapping[str, int]:
+        """Drop the payloads of what ended longer ago than that: providers' raw answers, bodies of callbacks, deliveries
+        that were made, choices of routes. Every row about money stays. Returns how many of each; `dry_run` only counts.
+        """
+        return await self._gateway._run(flows.keeping.prune(self._core, older_than=older_than, dry_run=dry_run))
 
 
 class Callbacks(_Namespace):

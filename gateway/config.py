@@ -32,8 +32,8 @@ __all__ = [
     "DEFAULT_STORE",
     "Failover",
     "GatewaySettings",
-    "ReconcileSettings",
     "Pause",
+    "ReconcileSettings",
     "Route",
     "WatchSettings",
     "WorkerSettings",
@@ -121,6 +121,12 @@ class Route(Setting):
         return None
 
 
+def _at_least_a_day(value: timedelta) -> timedelta:
+    if value < timedelta(days=1):
+        raise ValueError("must be at least 1 d: what is younger may still be looked at")
+    return value
+
+
 def _at_least_three_seconds(value: timedelta) -> timedelta:
     if value < timedelta(seconds=3):
         raise ValueError("must be at least 3 s")
@@ -146,6 +152,10 @@ class WorkerSettings(Setting):
         default=timedelta(seconds=30),
         description="after how long without a sign of life of a worker another one does what it was at; of "
         "`procrastinate` alone",
+    )
+    prune_older_than: Annotated[Duration, AfterValidator(_at_least_a_day)] | None = Field(
+        default=None,
+        description="once a day, payloads of what ended longer ago are dropped, as by `gateway store prune`",
     )
 
 
@@ -198,8 +208,13 @@ class ReconcileSettings(Setting):
 class GatewaySettings(Setting):
     """The whole configuration. `accounts` are checked by their adapters' own settings models."""
 
+    # Not shown: the address of a server holds a password.
     store: str = Field(
-        default=DEFAULT_STORE, description="the database; a relative SQLite path is beside the configuration file"
+        default=DEFAULT_STORE,
+        repr=False,
+        description="the database: `sqlite:///PATH`, a relative path being beside the configuration file, or "
+        "`postgresql://user:password@host/database`, with `?schema=NAME` for a schema of its own; `env:NAME` and "
+        "`file:PATH` are followed",
     )
     public_base_url: BaseUrl | None = Field(
         default=None,
@@ -329,7 +344,14 @@ def read_settings(file: str | os.PathLike[str] | None = None, **given: Any) -> d
     """The same as data, put together and not checked. Raises ConfigurationError for what cannot be read at all."""
     data = read_file(Path(file)) if file is not None else {}
     data = _merged(data, _from_environment())
-    return _merged(data, {key: value for key, value in given.items() if value is not None})
+    data = _merged(data, {key: value for key, value in given.items() if value is not None})
+    store = data.get("store")
+    if isinstance(store, str) and store.startswith(("env:", "file:")):
+        try:
+            data["store"] = resolve_secret(store)
+        except ValueError as error:
+            raise ConfigurationError(f"store: {error}") from None
+    return data
 
 
 def check_settings(data: Mapping[str, Any]) -> GatewaySettings:

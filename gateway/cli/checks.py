@@ -31,6 +31,7 @@ __all__ = [
     "authenticated_read",
     "failed",
     "headroom",
+    "literal_password",
     "literal_secrets",
     "plugins_loaded",
     "secrets_resolved",
@@ -115,12 +116,23 @@ def store_writable(url: str) -> Iterator[Finding]:
         return
     if found["ok"]:
         yield Finding("store", Level.OK, f"{found['store']} is sound and writable")
-    else:
+    elif not found["restored"]:
         yield Finding(
             "store", Level.PROBLEM, f"{found['store']} is not sound", "`gateway store check` says what is wrong"
         )
     if in_memory:
         yield Finding("store", Level.WARNING, "it is forgotten when the process ends", 'store = "sqlite:///gateway.db"')
+    for sign in found["restored"]:
+        yield Finding(
+            "restore",
+            Level.PROBLEM,
+            f"the store was restored ({sign}); no money leaves; open journal entries: {len(found['open_entries'])}",
+            "`gateway store check`; compare with the providers, then `gateway store accept-restore`",
+        )
+    if found.get("fsync") == "off":
+        yield Finding(
+            "store", Level.WARNING, "the server has fsync off: a power cut can lose what was sent", "set fsync = on"
+        )
     late = [count for count in watched if count.overdue]
     if late:
         yield Finding(
@@ -156,6 +168,14 @@ def secrets_resolved(account: str, table: Mapping[str, Any]) -> list[Finding]:
 def literal_secrets(settings: BaseModel, in_file: Mapping[str, Any], path: str = "") -> list[str]:
     """The paths of the secrets that stand in the configuration file themselves."""
     return [place for place, value in _secrets(settings, in_file, path) if _is_literal(value)]
+
+
+def literal_password(in_file: Mapping[str, Any]) -> bool:
+    """Whether the address of the store in the configuration file holds the server's password."""
+    try:
+        return bool(urlsplit(str(in_file.get("store", ""))).password)
+    except ValueError:
+        return False
 
 
 def account_at_risk(

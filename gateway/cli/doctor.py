@@ -67,6 +67,9 @@ def _findings(here: Session) -> Iterator[Finding]:
         if literal:
             todo = "write env:NAME or file:PATH instead"
             yield Finding("settings at risk", Level.WARNING, f"a secret stands in the file: {literal[0]}", todo)
+    if checks.literal_password(in_file):
+        todo = 'store = "env:NAME", or GATEWAY_STORE; or leave the password to a ~/.pgpass'
+        yield Finding("settings at risk", Level.WARNING, "a secret stands in the file: store", todo)
     store = data.get("store", DEFAULT_STORE)
     if not isinstance(store, str):
         store = "sqlite://"  # told above; the accounts are checked without

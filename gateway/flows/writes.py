@@ -31,7 +31,7 @@ from gateway.errors import (
 )
 from gateway.exchange import Operation
 from gateway.money import Money, plain
-from gateway.store import journal
+from gateway.store import journal, restores
 from gateway.store.journal import JournalEntry, JournalState
 from gateway.store.outcomes import mark_unknown, recover
 from gateway.store.owner import this_process
@@ -242,6 +242,7 @@ def _begin(core: Core, write: Write[Any], deadline: Deadline) -> Flow[JournalEnt
                 lease=lease,
             )
             if begun is journal.Begun.FRESH:
+                restores.require_none(connection, entry)
                 write.on_intent(connection)
             elif begun is journal.Begun.UNKNOWN:
                 mark_unknown(connection, entry, core.now())

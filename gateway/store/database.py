@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -13,6 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, ClassVar, NoReturn, Self, TypeVar
 
@@ -27,6 +29,8 @@ from gateway.store.tables import journal, request_numbers
 from gateway.store.together import Together
 
 __all__ = ["BUSY_SECONDS", "Database", "LaneToken"]
+
+log = logging.getLogger("gateway")
 
 T = TypeVar("T")
 
@@ -82,6 +86,7 @@ class Database(ABC):
         try:
             if not any_schema:
                 database._prepare(create)
+                database._look_for_restore()
         except BaseException:
             database.close()
             raise
@@ -120,20 +125,30 @@ class Database(ABC):
             self.transaction(write)
 
     def check(self) -> dict[str, Any]:
-        """The health of the store as JSON-able data; `ok` sums it up. Changes nothing."""
+        """The health of the store as JSON-able data; `ok` sums it up. Changes nothing.
+
+        `restored` are the restores that nobody has accepted; with one, `open_entries` are the journal entries that
+        have not ended.
+        """
         with self._connected(self._reading) as connection:
             revision = schema.stored_revision(connection, self.name)
             sound, found = self._health(connection)
             states: dict[str, int] = {}
+            restored: list[str] = []
+            entries: list[str] = []
             if revision is not None:
                 counted = connection.execute(select(journal.c.state, func.count()).group_by(journal.c.state))
                 states = {row[0]: row[1] for row in counted}
+            if revision == schema.HEAD:
+                restored, entries = self._restored(connection)
             return {
                 "store": self.name,
-                "ok": revision == schema.HEAD and sound,
+                "ok": revision == schema.HEAD and sound and not restored,
                 "schema": revision,
                 "head": schema.HEAD,
                 "journal": states,
+                "restored": restored,
+                "open_entries": entries,
                 **found,
             }
 
@@ -212,6 +227,18 @@ class Database(ABC):
         """Whether the database is sound, and what it says of itself."""
 
     @abstractmethod
+    def _signs(self, connection: Connection) -> list[str]:
+        """What says that this is not the state that was last left here."""
+
+    @abstractmethod
+    def _is_remembered(self, connection: Connection) -> bool:
+        """Whether the store knows what it is and where."""
+
+    @abstractmethod
+    def _remember(self, connection: Connection) -> None:
+        """From now on, this is the state that was last left here."""
+
+    @abstractmethod
     def _disconnect(self) -> None:
         """Close the connections that nobody is using."""
 
@@ -241,6 +268,35 @@ class Database(ABC):
             yield
         finally:
             self._thread.inside = False
+
+    def _restored(self, connection: Connection) -> tuple[list[str], list[str]]:
+        """The restores that nobody has accepted, noticed before or just now; with one, the open journal entries."""
+        from gateway.store import restores
+
+        found = [restore.reason for restore in restores.unaccepted(connection)] + self._signs(connection)
+        entries = restores.open_entries(connection) if found else []
+        return found, [f"{entry.name} at {entry.account}: {entry.state}" for entry in entries]
+
+    def _look_for_restore(self) -> bool:
+        """Note it when the store was restored from an older state since it was last used. Returns whether it was."""
+        if self.read(lambda connection: self._is_remembered(connection) and not self._signs(connection)):
+            return False
+        signs = self.transaction(self._note_restore)
+        self._tell(signs)
+        return bool(signs)
+
+    def _tell(self, signs: list[str]) -> None:
+        for sign in signs:
+            log.warning("the store %s was restored: %s; no money leaves until that is accepted", self.name, sign)
+
+    def _note_restore(self, connection: Connection) -> list[str]:
+        from gateway.store import restores
+
+        signs = self._signs(connection)
+        for sign in signs:
+            restores.note(connection, sign, datetime.now(UTC))
+        self._remember(connection)
+        return signs
 
     def _make_tables(self, connection: Connection) -> None:
         revision = schema.stored_revision(connection, self.name)

@@ -47,6 +47,7 @@ __all__ = [
     "JournalState",
     "abandon",
     "begin",
+    "doubt",
     "find",
     "fingerprint",
     "finish",
@@ -306,6 +307,20 @@ def is_done_by(connection: Connection, entry_id: int, owner: Owner | str | None)
     """Whether this owner's answer is recorded already."""
     entry = _load(connection, entry_id)
     return entry.state is JournalState.DONE and owner is not None and entry.owner == str(owner)
+
+
+def doubt(connection: Connection, entry: JournalEntry, *, error: Mapping[str, Any], now: datetime) -> JournalEntry:
+    """An intent of which it is not known any more whether it was sent. Its holder, if there is one, cannot send it."""
+    _move(
+        connection,
+        entry.id,
+        (JournalState.INTENDED,),
+        None,
+        state=JournalState.UNKNOWN.value,
+        error=without_floats(error),
+        updated_at=now,
+    )
+    return _load(connection, entry.id)
 
 
 def is_under_way(connection: Connection, operation: str, reference: str, scope: str, now: datetime) -> bool:

@@ -36,6 +36,8 @@ def recover(connection: Connection, now: datetime) -> list[JournalEntry]:
 
 def mark_unknown(connection: Connection, entry: JournalEntry, now: datetime) -> None:
     """Let the thing that the entry was about show that it may or may not exist."""
+    if not _has_row(connection, entry):
+        return
     if entry.operation == "orders.create":
         _save_attempt(connection, entry, OrderStatus.CREATING, _UNCONFIRMED, now)
     elif entry.operation == "withdrawals.create":
@@ -51,6 +53,8 @@ def mark_unknown(connection: Connection, entry: JournalEntry, now: datetime) -> 
 
 def mark_failed(connection: Connection, entry: JournalEntry, now: datetime) -> None:
     """A person found that nothing was done."""
+    if not _has_row(connection, entry):
+        return
     if entry.operation == "orders.create":
         _save_attempt(connection, entry, OrderStatus.FAILED, frozenset(), now)
     elif entry.operation == "withdrawals.create":
@@ -65,6 +69,8 @@ def mark_done(connection: Connection, entry: JournalEntry, now: datetime) -> Non
     """A person found that it was done. What is followed further needs the provider's number: raises InvalidRequest
     without.
     """
+    if not _has_row(connection, entry):
+        return
     if entry.operation == "withdrawals.create":
         withdrawals.save_withdrawal(
             connection,
@@ -109,6 +115,21 @@ def mark_done(connection: Connection, entry: JournalEntry, now: datetime) -> Non
             card=Card(provider_id=entry.provider_id, status=CardStatus.UNRECOGNISED, name=entry.request["name"]),
             now=now,
         )
+
+
+def _has_row(connection: Connection, entry: JournalEntry) -> bool:
+    """Whether there is anything to show it by. An intent that was taken back has nothing; it can only become unknown
+    because the store was restored.
+    """
+    match entry.operation:
+        case "withdrawals.create":
+            return withdrawals.load_withdrawal(connection, entry.reference) is not None
+        case "refunds.create":
+            return refunds.load_refund(connection, entry.reference) is not None
+        case "trades.create":
+            return trades.load_trade(connection, entry.reference) is not None
+        case _:
+            return True
 
 
 def _save_attempt(

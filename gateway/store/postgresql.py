@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from gateway.errors import ConfigurationError, GatewayError, Outcome, StoreError
-from gateway.store import schema
+from gateway.store import restores, schema
 from gateway.store.database import BUSY_SECONDS, Database
 from gateway.store.failures import Trouble, cannot_connect, failure, trouble
 from gateway.store.lanes import ServerLanes
@@ -43,6 +43,33 @@ _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 _WROTE = "gateway wrote"
 """Whether a session's present transaction has changed anything."""
+
+_COMPARED = "gateway compared"
+"""Whether a session is known to be with the store that this process has opened."""
+
+# What the store remembers of where it is.
+_SERVER = "server"
+_SIGNS = {
+    "journal": "its tables were made anew, as from a dump",
+    "database": "it is in another database than before",
+    "system": "it is on another PostgreSQL server than before",
+    "timeline": "its server was restored to a moment of the past, or a standby was promoted",
+}
+_PLACE = text(
+    "SELECT to_regclass('journal')::oid::text AS journal, "
+    "(SELECT oid::text FROM pg_database WHERE datname = current_database()) AS database"
+)
+# A new timeline begins with every promotion and every recovery that ends before its log does
+# (https://www.postgresql.org/docs/current/continuous-archiving.html#BACKUP-TIMELINES). The control file learns of it
+# with the next checkpoint, the names of log files at once.
+_IDENTITY = text(
+    f"{_PLACE.text}, (SELECT system_identifier::text FROM pg_control_system()) AS system, "
+    "CASE WHEN pg_is_in_recovery() THEN NULL ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END AS timeline"
+)
+_MAY_LOOK = text(
+    "SELECT bool_and(has_function_privilege(name, 'EXECUTE')) FROM unnest(ARRAY["
+    "'pg_control_system()', 'pg_is_in_recovery()', 'pg_walfile_name(pg_lsn)', 'pg_current_wal_lsn()']) AS name"
+)
 
 _FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.5
@@ -124,6 +151,8 @@ class PostgresqlDatabase(Database):
         self._url = url
         self._schema = own_schema
         self._inherited: list[object] = []
+        self._may_look: bool | None = None
+        self._watching = False
         self._engine: Engine = create_engine(
             url,
             creator=self._connect,
@@ -231,6 +260,7 @@ class PostgresqlDatabase(Database):
             for left in reversed(range(CONNECTIONS + 1)):
                 session: Any = connection.connection.driver_connection
                 try:
+                    self._compare(connection, session)
                     if in_turn:
                         session.execute("SELECT pg_advisory_lock(%s)", [_TURN])
                     session.execute(begin, prepare=False)
@@ -243,6 +273,22 @@ class PostgresqlDatabase(Database):
                         raise
                     connection.invalidate()
             yield connection, session
+
+    def _compare(self, connection: Connection, session: psycopg.Connection[Any]) -> None:
+        """Before a new connection is used: a store that was moved to a standby, or put back, while this process ran is
+        noticed here.
+        """
+        if not self._watching or connection.info.get(_COMPARED):
+            return
+        session.execute(self._reading, prepare=False)
+        signs = self._signs(connection)
+        session.rollback()
+        if signs:
+            session.execute(self._writing, prepare=False)
+            noted = self._note_restore(connection)
+            self._commit(session, wrote=True)
+            self._tell(noted)
+        connection.info[_COMPARED] = True
 
     def _commit(self, session: psycopg.Connection[Any], *, wrote: bool) -> None:
         if _has_news(session):
@@ -328,6 +374,31 @@ class PostgresqlDatabase(Database):
             "synchronous_commit": row.synchronous_commit,
             "fsync": row.fsync,
         }
+
+    def _signs(self, connection: Connection) -> list[str]:
+        known = restores.fact(connection, _SERVER) or {}
+        here = self._identity(connection)
+        changed = [name for name, now in here.items() if None not in (now, known.get(name)) and now != known[name]]
+        # One restore shows in several of them; the first says most.
+        return [_SIGNS[name] for name in _SIGNS if name in changed][:1]
+
+    def _identity(self, connection: Connection) -> dict[str, str | None]:
+        """What is not the same any more after a restore; None for what cannot be told here."""
+        if self._may_look is None:
+            self._may_look = bool(connection.execute(_MAY_LOOK).scalar_one())
+        found = connection.execute(_IDENTITY if self._may_look else _PLACE).one()
+        return dict(found._mapping)
+
+    def _is_remembered(self, connection: Connection) -> bool:
+        return bool(restores.fact(connection, _SERVER))
+
+    def _look_for_restore(self) -> bool:
+        restored = super()._look_for_restore()
+        self._watching = True
+        return restored
+
+    def _remember(self, connection: Connection) -> None:
+        restores.remember(connection, _SERVER, self._identity(connection))
 
     def _disconnect(self) -> None:
         self._engine.dispose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sqlite3
 import threading
 import time
@@ -16,14 +17,18 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from gateway.errors import ConfigurationError, StoreError
-from gateway.store import schema
+from gateway.store import restores, schema
 from gateway.store.database import BUSY_SECONDS, Database
 from gateway.store.failures import failure
 from gateway.store.lanes import FileLanes, Lanes, MemoryLanes
+from gateway.store.witness import Seen, Witness
 
 __all__ = ["SqliteDatabase", "open_file"]
 
 T = TypeVar("T")
+
+# What the store knows of itself.
+_STORE, _COMMITS = "store", "commits"
 
 _SYNCHRONOUS = {0: "off", 1: "normal", 2: "full", 3: "extra"}
 
@@ -32,9 +37,10 @@ def open_file(url: URL, *, create: bool) -> SqliteDatabase:
     """The file that the URL names, made if it is missing; in memory where it names none."""
     path = _path(url)
     if path is None:
-        return SqliteDatabase(_engine(None), ":memory:", MemoryLanes())
+        return SqliteDatabase(_engine(None), ":memory:", MemoryLanes(), None)
     _make_file(path, create)
-    return SqliteDatabase(_engine(path), str(path), FileLanes(Path(f"{path}-lanes")))
+    witness = Witness(Path(f"{path}-witness"))
+    return SqliteDatabase(_engine(path), str(path), FileLanes(Path(f"{path}-lanes")), witness)
 
 
 class SqliteDatabase(Database):
@@ -43,9 +49,11 @@ class SqliteDatabase(Database):
     _writing = "BEGIN IMMEDIATE"
     _reading = "BEGIN"
 
-    def __init__(self, engine: Engine, name: str, lanes: Lanes) -> None:
+    def __init__(self, engine: Engine, name: str, lanes: Lanes, witness: Witness | None) -> None:
         super().__init__(name, lanes)
         self._engine = engine
+        self._witness = witness
+        self._store: str | None = None
         self._lock = threading.Lock()
         self._quiet = False
         self._file: tuple[int, int] | None = None
@@ -71,8 +79,17 @@ class SqliteDatabase(Database):
                 self._lock.release()
 
     def _run(self, begin: str, work: Callable[[Connection], T]) -> T:
+        if begin == self._reading or self._witness is None:
+            with self._connected(begin) as connection:
+                return work(connection)
         with self._connected(begin) as connection:
-            return work(connection)
+            before = _changes(connection)
+            result = work(connection)
+            commits = _count_commit(connection) if self._store and _changes(connection) != before else None
+        # After the commit, so that the file beside the store never knows of more than there is.
+        if self._store and commits is not None:
+            self._witness.tell(Seen(self._store, commits))
+        return result
 
     def _require_same_file(self) -> None:
         """A file that was deleted or replaced while it was open would still be written to, and nobody would ever
@@ -139,6 +156,33 @@ class SqliteDatabase(Database):
             "journal_mode": str(_pragma(connection, "journal_mode")[0]),
             "synchronous": _SYNCHRONOUS.get(_pragma(connection, "synchronous")[0], "unknown"),
         }
+
+    def _signs(self, connection: Connection) -> list[str]:
+        seen = self._witness.read() if self._witness is not None else None
+        if seen is None:
+            return []
+        here = _seen(connection)
+        if here is None or here.store != seen.store:
+            return ["the file is another store than the one that was here"]
+        if here.commits < seen.commits:
+            return ["the file is an older state of the store"]
+        return []
+
+    def _is_remembered(self, connection: Connection) -> bool:
+        return self._witness is None or _seen(connection) is not None
+
+    def _remember(self, connection: Connection) -> None:
+        if _seen(connection) is None:
+            restores.remember(connection, _STORE, {"id": secrets.token_hex(16)})
+            connection.exec_driver_sql(f"INSERT INTO facts (name, value) VALUES ('{_COMMITS}', '0')")
+
+    def _look_for_restore(self) -> bool:
+        restored = super()._look_for_restore()
+        here = self.read(_seen) if self._witness is not None else None
+        if self._witness is not None and here is not None:
+            self._store = here.store
+            self._witness.tell(here, newer_only=not restored)
+        return restored
 
     def _disconnect(self) -> None:
         self._engine.dispose()
@@ -222,6 +266,26 @@ def _begin(connection: Connection) -> None:
     statement = connection.get_execution_options()["gateway_begin"]
     if statement:
         connection.exec_driver_sql(statement)
+
+
+def _changes(connection: Connection) -> int:
+    """How many rows this connection has changed since it was opened."""
+    driver: Any = connection.connection.driver_connection
+    return int(driver.total_changes)
+
+
+def _count_commit(connection: Connection) -> int | None:
+    """Count the transaction that is about to be committed; None in a store that has no count yet."""
+    driver: Any = connection.connection.driver_connection
+    # Past SQLAlchemy, because every write pays for it.
+    row = driver.execute(f"UPDATE facts SET value = value + 1 WHERE name = '{_COMMITS}' RETURNING value").fetchone()
+    return int(row[0]) if row else None
+
+
+def _seen(connection: Connection) -> Seen | None:
+    """Which store this is, and how many transactions have changed it; None in one that does not know yet."""
+    store, commits = restores.fact(connection, _STORE), restores.fact(connection, _COMMITS)
+    return Seen(store["id"], commits) if store is not None and commits is not None else None
 
 
 def _pragma(connection: Connection, name: str) -> list[Any]:

@@ -94,8 +94,11 @@ LINES: dict[str, Line | tuple[Line, ...]] = {
     "journal settle": Line("{lost_payout} --as failed --reason 'not on the dashboard' --yes"),
     "reconcile": (Line("--account emirex"), Line("--account emirex --last", status=1)),
     "freeze": (Line("aurpay --reason 'key may have leaked'"), Line("aurpay --release --yes")),
+    "store accept-restore": Line("--reason 'compared with aurpay' --yes", status=1),
     "store check": Line(),
     "store export": (Line(), Line("--format csv --output money.csv")),
+    "store prune": (Line("--older-than 90d --dry-run"), Line("--older-than 12w"), Line("--older-than 0d", status=1)),
+    "store restored": Line("--reason 'volume snapshot put back'"),
     "store upgrade": Line(),
 }
 """By the command's name, in the order of the help: one way to call it, or several."""

@@ -703,6 +703,8 @@ class TestCheck:
             "schema": schema.HEAD,
             "head": schema.HEAD,
             "journal": {"intended": 1},
+            "restored": [],
+            "open_entries": [],
             "server": "PostgreSQL " + str(postgres_server.execute("SHOW server_version")[0][0]),
             "writable": "yes",
             "synchronous_commit": "on",

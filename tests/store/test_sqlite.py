@@ -69,6 +69,7 @@ class TestOpening:
             "gateway.db-wal": 0o600,
             "gateway.db-shm": 0o600,
             "gateway.db-lanes": 0o700,
+            "gateway.db-witness": 0o600,
         }
 
     def test_it_is_written_through_and_checked(self, database: Database) -> None:
@@ -308,6 +309,8 @@ class TestCheck:
             "integrity": ["ok"],
             "foreign_keys": [],
             "journal": {"intended": 1, "sent": 1},
+            "restored": [],
+            "open_entries": [],
             "journal_mode": "wal",
             "synchronous": "full",
         }
