@@ -48,7 +48,7 @@ def _signature(callback: IncomingCallback, secrets: tuple[Secret, ...], window: 
 
     def signed(secret: Secret) -> bytes:
         text = f"{date} | {callback.url}"
-        return base64.b64encode(hmac.digest(secret.encode(), text.encode("utf-8", "surrogateescape"), "sha256"))
+        return base64.b64encode(hmac.new(secret.encode(), text.encode("utf-8", "surrogateescape"), "sha256").digest())
 
     wrong = _compared("Signature", callback.headers.get("signature"), secrets, signed)
     if wrong:
