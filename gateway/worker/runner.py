@@ -249,7 +249,8 @@ class Runner:
                     if self._until_idle and (not error.retryable or trouble.times >= TRIES):
                         raise
             started = self._start()
-            if self._until_idle and looked and not started and not self._tasks:
+            # What ended during the look may have made something due that the look could not see.
+            if self._until_idle and looked and not started and not self._tasks and not self._ended:
                 return True
             pause = self._pace.soonest if started else min(self._pace.idle, pause * 1.3)
             if await self._stop.wait(self._wake, wait):
