@@ -269,7 +269,18 @@ def begin(core: Core, connection: Connection, reference: str, step: Step, base: 
         if attempt.number == step.number or entry is None:
             continue
         if entry.state is JournalState.SENT or (entry.state is JournalState.INTENDED and journal.is_held(entry, now)):
-            raise _meanwhile(attempt, reference, "is on its way just now, to", "repeat the call when it has ended")
+            raise _meanwhile(
+                attempt,
+                reference,
+                "is on its way just now, to",
+                "repeat the call when it has ended",
+                # What is renewed is looked at anew by the caller: it may turn out to be made.
+                operation="orders.create" if attempt.number > base else "orders.renew",
+            )
+        if attempt.number == base and _is_made(attempt) and attempt.status is not OrderStatus.UNRECOGNISED:
+            raise _meanwhile(
+                attempt, reference, "turned out to be made, at", "look at the order again", operation="orders.renew"
+            )
         changed = step.after is not None and attempt.number == step.number - 1 and entry.state is not step.after
         if attempt.number > base and ((changed and not begun) or _is_made(attempt)):
             raise _meanwhile(attempt, reference, "has ended meanwhile, at", "repeat the call to get the order")
@@ -294,11 +305,11 @@ def begin(core: Core, connection: Connection, reference: str, step: Step, base: 
     return order
 
 
-def _meanwhile(attempt: Attempt, reference: str, what: str, hint: str) -> Conflict:
+def _meanwhile(attempt: Attempt, reference: str, what: str, hint: str, *, operation: str = "orders.create") -> Conflict:
     return Conflict(
         f"attempt {attempt.number} {what} {attempt.account}; nothing was sent",
         account=attempt.account,
-        operation="orders.create",
+        operation=operation,
         reference=reference,
         retryable=True,
         hint=hint,

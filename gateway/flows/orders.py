@@ -177,7 +177,7 @@ def _walk(
             return (yield from _load(reference))
         except GatewayError as error:
             failure = error
-        if isinstance(failure, Conflict) and failure.retryable:
+        if isinstance(failure, Conflict) and failure.retryable and failure.operation == "orders.create":
             # Another call with this reference is at it, or was quicker: look again.
             if deadline.remaining() <= pause:
                 raise failover.told({**failures, name: failure}, reference)

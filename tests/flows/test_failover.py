@@ -646,6 +646,25 @@ def test_a_renewal_at_a_named_account_stays_there(pair: Pair, colour: str) -> No
     assert pair.asked() == (2, 0)
 
 
+def test_an_attempt_that_turns_out_to_be_made_is_not_renewed(pair: Pair) -> None:
+    """A person settles it between the look at it and the renewal."""
+    pair.world.lose_answer()
+    with pair.gateway() as gw:
+        with pytest.raises(OutcomeUnknown):
+            gw.orders.create(cart(), account="shop")
+        (made,) = pair.world.aurpay.orders()
+        carry_out = gw.raw._driver._carry_out
+        renewal = flows.orders.renew(gw.core, "cart-1001", account=None, seconds=None)
+        effect = next(renewal)
+        for _ in range(4):  # it was looked at twice, its request read, and the renewal planned
+            effect = renewal.send(carry_out(effect))
+        gw.journal.settle("cart-1001", outcome="done", reason="it is there", provider_id=made.id)
+        with pytest.raises(Conflict, match="attempt 1 turned out to be made, at shop; nothing was sent"):
+            to_its_end(renewal, carry_out, effect)
+        assert len(gw.orders.get("cart-1001").attempts) == 1
+    assert pair.asked() == (1, 0)
+
+
 # A call that is repeated, and twins
 
 
@@ -742,8 +761,13 @@ def test_processes_at_once_make_one_order(pair: Pair) -> None:
 
 def to_its_end(flow: Any, carry_out: Callable[[Any], Any], effect: Any) -> Any:
     while True:
+        value, error = None, None
         try:
-            effect = flow.send(carry_out(effect))
+            value = carry_out(effect)
+        except GatewayError as raised:
+            error = raised
+        try:
+            effect = flow.send(value) if error is None else flow.throw(error)
         except StopIteration as end:
             return end.value
 
