@@ -13,6 +13,7 @@ import hmac
 import itertools
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -136,6 +137,8 @@ class Service:
     hosted: bool = False
     """Its answers to a creation tell no number."""
     down: bool = False
+    made: threading.Event = field(default_factory=threading.Event)
+    """Whether there was an order made."""
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def __call__(self, seen: Seen) -> Answer:
@@ -146,6 +149,7 @@ class Service:
             order |= {"id": number, "status": "open", "amount": asked["price"]}
             self.orders[number] = {**order, "created": self.clock.now().isoformat(timespec="seconds")}
             self.callbacks[number] = asked["callback"]
+            self.made.set()
             return good({**order, "id": None if self.hosted else number})
         if self.down:
             return Answer(503, {})

@@ -287,8 +287,7 @@ class TestCreation:
             call = threading.Thread(target=lambda: made.append(gw.orders.create(cart(), account="shop")))
             call.start()
             shop.line.wait_for(1)
-            while not shop.service.orders:
-                pass
+            assert shop.service.made.wait(PATIENCE)
             shop.service.orders["n1"]["status"] = "paid"
             assert shop.calls_back(gw, "n1") == 200
             for _ in range(3):
