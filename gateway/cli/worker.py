@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -65,18 +67,12 @@ def worker(
     gateway = here.gateway() if app is None else find_app(app)
     told = _Told(here.output, whole=until_idle)
     gateway.observe(told.record)
-    logger, level = logging.getLogger("gateway"), logging.getLogger("gateway").level
-    logger.addHandler(told)
-    logger.setLevel(logging.INFO)
-    try:
+    with told.instead_of_logs():
         if isinstance(gateway, Gateway):
             with gateway:
                 gateway.run(until_idle=until_idle, concurrency=concurrency)
         else:
             asyncio.run(_awaited(gateway, until_idle, concurrency))
-    finally:
-        logger.removeHandler(told)
-        logger.setLevel(level)
     if until_idle:
         told.sum_up()
         if told.ends["failed"]:
@@ -131,6 +127,23 @@ class _Told(logging.Handler):
         else:
             self._output.text(shown(text), style="dim")
 
+    @contextlib.contextmanager
+    def instead_of_logs(self) -> Iterator[None]:
+        """Tell what the gateway logs. What libraries say of a server that is lost, in their own words and at length, is
+        said by the worker in one line.
+        """
+        loggers = {name: logging.getLogger(name) for name in ("gateway", *_QUIET)}
+        before = {name: logger.level for name, logger in loggers.items()}
+        for name, logger in loggers.items():
+            logger.setLevel(logging.INFO if name == "gateway" else logging.CRITICAL)
+        loggers["gateway"].addHandler(self)
+        try:
+            yield
+        finally:
+            loggers["gateway"].removeHandler(self)
+            for name, logger in loggers.items():
+                logger.setLevel(before[name])
+
     def sum_up(self) -> None:
         """What the whole run did."""
         if self._output.as_json:
@@ -143,6 +156,8 @@ class _Told(logging.Handler):
             sys.stdout.write(json.dumps(data, default=shown) + "\n")
             sys.stdout.flush()
 
+
+_QUIET = ("procrastinate", "psycopg.pool")
 
 _LINE: list[Column[Record]] = [
     Column("at", lambda record: record.started_at),

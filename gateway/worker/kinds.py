@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.engine.effects import transact
-from gateway.flows import callbacks, delivering, reconciling, watching
+from gateway.flows import callbacks, delivering, keeping, reconciling, watching
 from gateway.store import deliveries, inbox, outcomes, schedules
 from gateway.worker.jobs import Context, Due, Kind, Kinds
 
@@ -134,6 +134,8 @@ def _schedules(core: Core) -> dict[str, Schedule]:
     if settings.scheduled:
         for name in core.accounts:
             table[f"reconcile {name}"] = Schedule(settings.every, partial(_reconcile, name), at_once=False)
+    if core.settings.worker.prune_older_than is not None:
+        table["prune"] = Schedule(timedelta(days=1), partial(_prune, core.settings.worker.prune_older_than))
     return table
 
 
@@ -168,3 +170,10 @@ async def _reconcile(account: str, context: Context) -> None:
             f"{since:%Y-%m-%d %H:%M} UTC",
             account,
         )
+
+
+async def _prune(age: timedelta, context: Context) -> None:
+    """Drop the payloads of what ended so long ago."""
+    found = await context.run(keeping.prune(context.core, older_than=age, dry_run=False))
+    if any(found.values()):
+        log.info("pruned: %s", ", ".join(f"{number} {kind}" for kind, number in found.items() if number))

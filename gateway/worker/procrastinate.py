@@ -24,11 +24,10 @@ import psycopg_pool
 from procrastinate import App, BaseRetryStrategy, JobContext, PsycopgConnector, RetryDecision, exceptions, jobs
 from procrastinate.schema import SchemaManager
 from psycopg import sql
-from sqlalchemy import select, text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import text
 
 from gateway.errors import ConfigurationError, StoreError
-from gateway.store.tables import facts
+from gateway.store import restores
 from gateway.worker.rests import back_off
 
 if TYPE_CHECKING:
@@ -305,7 +304,7 @@ def make_tables(database: Database) -> None:
 
 def _make(connection: Connection, store: str, newest: str) -> str:
     """The newest change that is in the tables."""
-    known = connection.execute(select(facts.c.value).where(facts.c.name == FACT)).scalar_one_or_none()
+    known = restores.fact(connection, FACT)
     if known is not None:
         return str(known["migration"])
     there = connection.execute(
@@ -317,19 +316,13 @@ def _make(connection: Connection, store: str, newest: str) -> str:
             hint="give the gateway a schema of its own with ?schema=gateway in `store`",
         )
     _execute(connection, SchemaManager.get_schema())
-    _note(connection, newest)
+    restores.remember(connection, FACT, {"migration": newest})
     return newest
 
 
 def _migrate(connection: Connection, name: str) -> None:
     _execute(connection, (MIGRATIONS / name).read_text(encoding="utf-8"))
-    _note(connection, name)
-
-
-def _note(connection: Connection, migration: str) -> None:
-    value = {"migration": migration}
-    made = insert(facts).values(name=FACT, value=value)
-    connection.execute(made.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
+    restores.remember(connection, FACT, {"migration": name})
 
 
 def _execute(connection: Connection, script: str) -> None:

@@ -47,14 +47,14 @@ class Rests:
         rests = self._kinds[kind]
         if key in rests:
             return True
+        self._tidy(rests)
         rests[key] = _Rest(0, float("-inf"))
         return False
 
     def put(self, kind: str, key: str) -> float:
         """It failed, or found nothing to do again: the seconds that it rests."""
         rests = self._kinds[kind]
-        if len(rests) % TIDY == TIDY - 1:
-            self._tidy(rests)
+        self._tidy(rests)
         times = rests[key].times + 1 if key in rests else 1
         seconds = back_off(times, self._uniform)
         rests[key] = _Rest(times, self._monotonic() + seconds)
@@ -70,7 +70,7 @@ class Rests:
 
     def _tidy(self, rests: dict[str, _Rest]) -> None:
         """What is not due any more is never cleared, so it is forgotten after a time."""
-        if self._for_good:
+        if self._for_good or len(rests) % TIDY != TIDY - 1:
             return
         before = self._monotonic() - 2 * LONGEST
         for key in [key for key, rest in rests.items() if rest.until < before]:

@@ -22,6 +22,7 @@ from gateway.store import inbox
 from gateway.store.inbox import CallbackState
 from gateway.testing import faults
 from gateway.testing.connections import LoopbackServer
+from support.postgres import PostgresServer
 from worker.processes import PATIENCE, until
 
 APP = """
@@ -214,3 +215,33 @@ def test_events_wait_for_a_worker_that_has_the_handlers(shop: Shop, store: str) 
     with shop.workers(1):
         until(lambda: shop.told()["second"] == ["created"])
     assert shop.told()["first"] == ["created"]
+
+
+def test_a_restarted_server_is_told_in_a_few_lines(other_postgres: PostgresServer, tmp_path: Path) -> None:
+    """What libraries say of it is left out, and so is every traceback."""
+    environment = {**os.environ, "GATEWAY_STORE": other_postgres.url(other_postgres.create())}
+    said = tmp_path / "said"
+    with said.open("w") as output:
+        worker = subprocess.Popen(
+            [*COMMAND, "worker"],
+            cwd=tmp_path,
+            env=environment,
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            text=True,
+        )
+    try:
+        until(lambda: "recover" in said.read_text())
+        other_postgres.stop()
+        until(lambda: "nothing can be done while the store fails" in said.read_text())
+        other_postgres.start()
+        until(lambda: "the store can be used again" in said.read_text(), said.read_text)
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(PATIENCE) == 0
+    finally:
+        worker.kill()
+        worker.wait(PATIENCE)
+    lines = said.read_text().splitlines()
+    assert not [line for line in lines if "Traceback" in line or line.startswith("  ")], lines
+    assert len(lines) < 20, lines
