@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import concurrency, events, imports, operation, watcher
+from benchmarks import callbacks, concurrency, events, imports, operation, payouts, watcher
 from benchmarks.measuring import Row
 
 _PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
@@ -28,6 +28,8 @@ _EXPLANATION = """
   classify failures, limit rates, compare the answer with what was asked or check the address, as the gateway does.
 - **Store and journal** is all of `orders.create`: the intent is committed before the request leaves and the result
   after the answer, each synced to the disk. The figure is mostly the disk's, in wall time.
+- **A payout** is all of `withdrawals.create` at Aurpay over a mock transport, in wall time: the look for the reference,
+  the brakes and the intent before the request leaves, the result after the answer. Without is the operation alone.
 - **Imports** are wall time of fresh processes, less that of one that imports nothing. The last line loads all that
   the two before it leave until it is used.
 - **Reads at once** are `orders.fetch` on one event loop against a local server in a process of its own, with at most
@@ -35,8 +37,14 @@ _EXPLANATION = """
   compared. It is slower because its pool looks at all of its connections, and through all calls that wait in it,
   whenever a call begins or ends; the gateway keeps its connections itself, and lets calls wait in its engine. With 20
   at a time nobody waits on either side.
+- **Callbacks** come in through the ASGI application in the process, without a web server or a network, each for an
+  attempt of its own with a signature that matches; whoever sends them is in that process too. Each is answered when its
+  commit is on the disk (SQLite with `synchronous=FULL`, PostgreSQL with `fsync` and `synchronous_commit` on, its server
+  on the same machine); those that wait at the same time share one. What is offered is sent on schedule, whether
+  answers have come or not, and the time of each counts from the moment that it was due.
 - **Events delivered** are events of 500 orders, handed out by a worker and recorded when their handler, a sync function
-  that returns at once, has returned; in wall time.
+  that returns at once, has returned; in wall time. On PostgreSQL each worker is a process of its own, on the same
+  machine as the server: more workers than processors have nothing more to share.
 - **Polls** are counted on a clock that is moved, with the store, the schedule, the engine and its rate limit as they
   are and a provider in the process: Aurex, with 100 open orders a customer, 60 calls a minute, and nothing happening.
   Half of the calls are left to the merchant, so polling never makes more than 1,800 an hour; 10,000 orders are then
@@ -51,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-write", action="store_true", help="print only; docs/benchmarks.md stays as it is")
     given = parser.parse_args(arguments)
     rows: list[Row] = []
-    for part in (operation, imports, concurrency, events, watcher):
+    for part in (operation, payouts, imports, concurrency, callbacks, events, watcher):
         print(f"{part.__name__} ...", file=sys.stderr, flush=True)  # noqa: T201 - this is a program of its own
         rows += part.rows(quick=given.quick)
     table = _table(rows)

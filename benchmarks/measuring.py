@@ -20,8 +20,8 @@ class Row:
     """One line of the table. `ours` and `theirs` hold a figure a round, in `unit`; `theirs` is empty where nothing is
     compared.
 
-    A `target` is about the ratio of ours to theirs, or about the difference where `difference` is set; None for a
-    figure that only stands beside the others.
+    A `target` is about the ratio of ours to theirs, or about the difference where `difference` is set, or about ours
+    where nothing is compared; None for a figure that only stands beside the others.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Row:
         if self.target is None:
             return None
         word, bound = self.target
-        found = median(self.compared)
+        found = median(self.compared or self.ours)
         return found <= bound if word == "<=" else found >= bound
 
     def cells(self) -> tuple[str, ...]:
@@ -57,7 +57,7 @@ class Row:
         if self.target is not None:
             word, bound = self.target
             sign = {"<=": "≤", ">=": "≥"}[word]
-            target = f"{sign} {bound:g} {self.unit}" if self.difference else f"{sign} {bound:g} ×"
+            target = f"{sign} {bound:,g} {self.unit if self.difference or not self.compared else '×'}"
             verdict = "yes" if self.met else "no"
         return self.name, self._figure(self.ours), self._figure(self.theirs), compared, target, verdict
 

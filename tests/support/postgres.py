@@ -72,12 +72,18 @@ _SETTINGS = {
     "wal_level": "replica",
 }
 
+_DURABLE = {"fsync": "on", "full_page_writes": "on", "autovacuum": "on"}
+"""As servers come: what was committed survives the machine."""
+
 
 class PostgresServer:
     """One server with a folder and a port of its own."""
 
-    def __init__(self, *, like: PostgresServer | None = None) -> None:
-        """An empty one, not yet started; or a standby that follows `like`, which is running."""
+    def __init__(self, *, like: PostgresServer | None = None, durable: bool = False) -> None:
+        """An empty one; or a standby that follows `like`, which is running. What a `durable` one commits is on the
+        disk, as in production.
+        """
+        self._settings = _SETTINGS | (_DURABLE if durable else {})
         self.folder = Path(tempfile.mkdtemp(prefix="gateway-postgres-"))
         self.folder.chmod(0o755)
         self.data = self.folder / "data"
@@ -157,7 +163,7 @@ class PostgresServer:
     def start(self) -> None:
         """Start it, also again, and wait until it takes connections."""
         assert self._process is None
-        settings = [f"--{name.replace('_', '-')}={value}" for name, value in _SETTINGS.items()]
+        settings = [f"--{name.replace('_', '-')}={value}" for name, value in self._settings.items()]
         command = [self._programs / "postgres", "-D", self.data, "-p", str(self.port), *settings]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
