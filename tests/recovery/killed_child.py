@@ -2,13 +2,14 @@
 how each ended; the argument is the file descriptor of the socket on which callbacks arrive.
 
 It imports everything once and forks for every job, so that one costs milliseconds. Points are counted from 0: before
-every effect that a driver carries out, inside every transaction when its work is done and not committed, before and
-after what the event handler does, and on both sides of the answer to a callback. So what comes after an effect is the
-point before the next one.
+everything that is sent and every transaction, inside every transaction when its work is done and not committed (unless
+the job says otherwise), before and after what the event handler does, and on both sides of the answer to a callback. So
+what comes after one of them is the point before the next.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -19,11 +20,11 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from gateway import Event, Gateway, callbacks
 from gateway.engine.drivers import AsyncDriver, SyncDriver
-from gateway.engine.effects import Transact
+from gateway.engine.effects import Send, Transact
 from gateway.errors import GatewayError
+from gateway.flows import failover, orders, reconciling
 from gateway.models import OrderRequest
 from gateway.plugins import load_plugins
-from gateway.flows import failover, orders, reconciling
 from gateway.store import migrations, schema, sqlite
 from gateway.worker import runner, running
 from stateful.shop import ElapsingClock
@@ -35,8 +36,9 @@ PLUGINS = load_plugins()
 class Life:
     """Of a process that dies at point `last`, or not at all. `passed` counts the points."""
 
-    def __init__(self, last: int | None) -> None:
+    def __init__(self, last: int | None, *, inside: bool) -> None:
         self._last = last
+        self._inside = inside
         self.passed = 0
 
     def may_end(self) -> None:
@@ -49,11 +51,13 @@ class Life:
         carry_out, carry_out_awaited, transact = SyncDriver._carry_out, AsyncDriver._carry_out, AsyncDriver._transact
 
         def dying(driver: SyncDriver, effect: Any) -> Any:
-            self.may_end()
+            if isinstance(effect, (Send, Transact)):
+                self.may_end()
             return carry_out(driver, self._dying_inside(effect))
 
         async def dying_awaited(driver: AsyncDriver, effect: Any) -> Any:
-            self.may_end()
+            if isinstance(effect, Send):
+                self.may_end()
             return await carry_out_awaited(driver, effect)
 
         async def dying_transaction(driver: AsyncDriver, effect: Transact) -> Any:
@@ -65,7 +69,7 @@ class Life:
         AsyncDriver._transact = dying_transaction  # type: ignore[method-assign]
 
     def _dying_inside(self, effect: Any) -> Any:
-        if not isinstance(effect, Transact):
+        if not (self._inside and isinstance(effect, Transact)):
             return effect
 
         def work(connection: Any) -> Any:
@@ -96,7 +100,7 @@ class Server(WSGIServer):
         self.set_app(app)
 
     def handle_error(self, request: Any, address: Any) -> None:
-        raise  # noqa: PLE0704 - called while it is dealt with
+        raise
 
 
 class Handler(WSGIRequestHandler):
@@ -105,7 +109,7 @@ class Handler(WSGIRequestHandler):
 
 
 def act(job: dict[str, Any], listener: socket.socket) -> None:
-    life, clock = Life(job.get("step")), ElapsingClock()
+    life, clock = Life(job["step"], inside=job["inside"]), ElapsingClock()
     clock.advance(job["ahead"])
     runner.Pace.__init__.__defaults__ = (0.001, 0.1, 0.5, 15.0, 60.0, 5.0, 0.0)  # in no hurry to save power
     with Gateway(**job["settings"], plugins=PLUGINS, clock=clock, sleep=clock.sleep) as gateway:
@@ -149,6 +153,7 @@ def forked(job: dict[str, Any], listener: socket.socket) -> str:
 
 
 if __name__ == "__main__":
+    gc.freeze()  # what is not looked at is not copied
     arriving = socket.socket(fileno=int(sys.argv[1]))
     for line in sys.stdin:
         sys.stdout.write(forked(json.loads(line), arriving) + "\n")

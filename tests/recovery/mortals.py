@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections import defaultdict
 from decimal import Decimal
 from pathlib import Path
@@ -32,18 +33,21 @@ class Mortals:
     """Use it inside `with`. Accounts `shop`, `backup` and `spare` are at one Aurpay, `cards` at Aurex."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        # In memory where the system offers that: what is tested is what is written, not the disk.
+        memory = Path("/dev/shm")
+        self.folder = Path(tempfile.mkdtemp(prefix="gateway-killed-", dir=memory if memory.is_dir() else folder))
         self.clock = ElapsingClock()
         self.aurpay = AurpaySandbox(self.clock)
         self.aurex = AurexSandbox(self.clock, wallet=Decimal(1000), monotonic=self.clock.monotonic, rate_limit=False)
         self.server = SandboxServer([self.aurpay, self.aurex])
-        self.file = folder / "gateway.db"
-        self.log = folder / "log"
+        self.file = self.folder / "gateway.db"
+        self.log = self.folder / "log"
         self._stack = contextlib.ExitStack()
         self._copies = 0
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
+            stack.callback(shutil.rmtree, self.folder)
             stack.enter_context(self.server)
             self.listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
             number = self.listener.fileno()
@@ -83,8 +87,12 @@ class Mortals:
         """In this process, without a handler."""
         return Gateway(**self.settings(), clock=self.clock, sleep=self.clock.sleep)
 
+    def template(self) -> Path:
+        """The store as it is, for `begin`."""
+        return shutil.move(self.file, self.folder / "template.db")
+
     def begin(self, file: Path) -> None:
-        """A copy of this store is the shop's from now on, and nobody was told of anything yet.
+        """A copy of this store is the shop's from now on, and the handler's log is empty.
 
         Each has a name of its own: an older state of the same file would be noticed.
         """
@@ -93,11 +101,14 @@ class Mortals:
         shutil.copy(file, self.file)
         self.log.write_text("")
 
-    def run(self, *acts: str, step: int | None = None, request: OrderRequest | None = None) -> str:
-        """A process does these, one after the other, and is killed at this point; how it ended."""
+    def run(self, *acts: str, step: int | None = None, inside: bool = True, request: OrderRequest | None = None) -> str:
+        """A process does these, one after the other, and is killed at this point; how it ended. `inside` says whether
+        the inside of transactions counts.
+        """
         job = {
             "acts": acts,
             "step": step,
+            "inside": inside,
             "settings": self.settings(),
             "ahead": round(self.clock._ahead.total_seconds()),
             "log": str(self.log),

@@ -6,7 +6,6 @@ order, nothing is paid twice, and no two attempts are begun side by side.
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -55,28 +54,30 @@ def test_killed_at_every_point_of_processing_polling_and_delivering(tmp_path: Pa
         with shop.gateway() as gateway:
             called, polled = shop.order(gateway, "called"), shop.order(gateway, "polled")
             deposit = shop.deposit(gateway, "deposit")
+        shop.log.touch()
+        assert shop.run("work") == "ended"
+        assert shop.told()[0] == dict.fromkeys(["called", "polled", "deposit"], PAID[:1])
         shop.server.callbacks("aurpay").faults.add(faults.Suppressed(order=polled))
         shop.server.pay("aurpay", called)
         assert shop.run("receive") == "ended"
         shop.server.pay("aurpay", polled)
         shop.server.pay("aurex", deposit)
         shop.server.advance(60)
-        template = tmp_path / "template.db"
-        shutil.move(shop.file, template)
+        template = shop.template()
         found: Counter[str] = Counter()
         for step in range(MOST_POINTS):
             shop.begin(template)
             end = shop.run("work", step=step)
             assert end in ("killed", "ended"), (step, end)
             states = [state for (state,) in shop.rows("SELECT state FROM callbacks")]
-            found.update([f"callback {states}", f"{sum(PAID == kinds for kinds in shop.happened().values())} paid"])
+            found.update([f"callback {states}", f"{sum(kinds == PAID for kinds in shop.happened().values())} paid"])
             if end == "killed":
                 assert shop.run("work") == "ended", step
             told, again = shop.told()
-            assert told == {"called": PAID, "polled": PAID, "deposit": PAID}, step
+            assert told == dict.fromkeys(["called", "polled", "deposit"], PAID[1:]), step
             assert again <= 1, "the one call that was under way"
             found["again"] += again
-            assert shop.happened() == told, step
+            assert shop.happened() == dict.fromkeys(told, PAID), step
             assert shop.rows("SELECT DISTINCT state FROM callbacks") == [("processed",)]
             assert shop.rows("SELECT * FROM deliveries WHERE state != 'done'") == []
             if end == "ended":
@@ -94,14 +95,14 @@ def test_killed_at_every_point_of_going_on_elsewhere(tmp_path: Path) -> None:
     with Mortals(tmp_path) as shop:
         with shop.gateway() as gateway:
             assert gateway.journal.list() == []
-        template = tmp_path / "template.db"
-        shutil.move(shop.file, template)
+        template = shop.template()
         attempts: Counter[tuple[str, ...]] = Counter()
         for step in range(MOST_POINTS):
             shop.begin(template)
             made = len(shop.aurpay.orders())
             shop.server.faults("aurpay").add(faults.Drop(executed=True, method="POST"))
-            end = shop.run("order", step=step, request=request)
+            # Dying inside a transaction leaves what dying before it does.
+            end = shop.run("order", step=step, inside=False, request=request)
             assert end in ("killed", "ended"), (step, end)
             shop.server.faults("aurpay").clear()
             under_way = shop.rows("SELECT scope FROM journal WHERE state IN ('intended', 'sent')")

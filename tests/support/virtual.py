@@ -33,6 +33,10 @@ class VirtualClock:
         with self._lock:
             self._passed += seconds
 
+    def set_back(self, seconds: float) -> None:
+        """The time of day, as somebody sets the clock of a machine."""
+        self._start -= timedelta(seconds=seconds)
+
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.while_asleep()
