@@ -139,8 +139,8 @@ class SyncDriver:
 
 
 class AsyncDriver:
-    """Runs flows in the calling task; store work goes to one writer thread, so that the event loop never waits for
-    a disk.
+    """Runs flows in the calling task; store work goes to writer threads, so that the event loop never waits for a
+    disk: one of them for a file, several for a server.
     """
 
     def __init__(
@@ -160,7 +160,7 @@ class AsyncDriver:
         self._lanes: dict[str, asyncio.Lock] = {}
         self._shared: dict[str, LaneToken] = {}
         self._handing_over = threading.Lock()
-        self._writer = _one_thread()
+        self._writer = _threads(1)
         self._store: Database | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._inherited: list[object] = []
@@ -172,8 +172,8 @@ class AsyncDriver:
         own.
         """
         self._inherited += [self._transports, self._writer]
-        self._transports, self._lanes, self._shared, self._writer = {}, {}, {}, _one_thread()
-        self._handing_over, self._loop = threading.Lock(), None
+        self._transports, self._lanes, self._shared, self._writer = {}, {}, {}, _threads(1)
+        self._handing_over, self._loop, self._store = threading.Lock(), None, None
 
     async def run(self, flow: Flow[T]) -> T:
         """As `SyncDriver.run`. A cancellation is thrown into the flow too, which records it before it ends.
@@ -218,14 +218,12 @@ class AsyncDriver:
 
     async def _transact(self, effect: Transact) -> tuple[asyncio.Future[Any], asyncio.CancelledError | None]:
         """The work, done or failed, and the cancellation that came meanwhile."""
-        loop = asyncio.get_running_loop()
+        store = self._store or await self._opened()
         work: asyncio.Future[Any]
         if effect.together:
-            if self._store is None:
-                self._store = await loop.run_in_executor(self._writer, self._database)
-            work = asyncio.wrap_future(self._store.together(effect.work))
+            work = asyncio.wrap_future(store.together(effect.work))
         else:
-            work = loop.run_in_executor(self._writer, lambda: self._database().transaction(effect.work))
+            work = asyncio.get_running_loop().run_in_executor(self._writer, store.transaction, effect.work)
         cancelled = None
         while not work.done():
             try:
@@ -233,6 +231,16 @@ class AsyncDriver:
             except asyncio.CancelledError as caught:
                 cancelled = caught
         return work, cancelled
+
+    async def _opened(self) -> Database:
+        store = await asyncio.get_running_loop().run_in_executor(self._writer, self._database)
+        if self._store is None:
+            self._store = store
+            if store.parallel > 1:
+                # A server does several transactions at once; a file one at a time.
+                self._writer.shutdown(wait=False)
+                self._writer = _threads(store.parallel // 2)
+        return store
 
     async def _carry_out(self, effect: Send | Pause | Checkpoint | Enter | Leave) -> Any:
         match effect:
@@ -294,7 +302,12 @@ class AsyncDriver:
             return
         token = self._shared.pop(lane.lane, None)
         if token is not None:
-            self._database().leave_lane(token)
+            store = self._database()
+            if store.parallel > 1:
+                # A server has to be told, and the event loop does not wait for that; nobody gets the lane before.
+                asyncio.get_running_loop().run_in_executor(None, store.leave_lane, token)
+            else:
+                store.leave_lane(token)
         lock.release()
 
     async def close(self) -> None:
@@ -305,8 +318,8 @@ class AsyncDriver:
         self._writer.shutdown()
 
 
-def _one_thread() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="gateway-store")
+def _threads(number: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=number, thread_name_prefix="gateway-store")
 
 
 _drivers: weakref.WeakSet[SyncDriver | AsyncDriver] = weakref.WeakSet()
