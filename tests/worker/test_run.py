@@ -138,7 +138,7 @@ class TestBlocking:
             until(lambda: done(gateway._core.database()) == ["ok-1"])
             assert signal.getsignal(signal.SIGTERM) is before
             stop.set()
-            thread.join(20)
+            thread.join(60)
             assert not thread.is_alive()
 
     def test_not_inside_an_event_loop(self, url: str, toys: Toys) -> None:
@@ -157,7 +157,7 @@ class TestBlocking:
             for _ in range(20):
                 assert list(gateway.orders.list()) == []
             stop.set()
-            thread.join(20)
+            thread.join(60)
             assert not thread.is_alive()
 
 
@@ -169,7 +169,7 @@ class TestAwaited:
                 make_tables(database)
                 worker = asyncio.create_task(gateway.run())
                 add(database, ["sleep-1"])
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     while not log(database):  # noqa: ASYNC110 - it is a table
                         await asyncio.sleep(0.01)
                 worker.cancel()
@@ -182,7 +182,7 @@ class TestAwaited:
     def test_an_event_of_the_loop_stops_it(self, url: str, toys: Toys) -> None:
         async def application() -> None:
             stop = asyncio.Event()
-            async with AsyncGateway(store=url) as gateway, asyncio.timeout(20):
+            async with AsyncGateway(store=url) as gateway, asyncio.timeout(60):
                 make_tables(gateway._core.database())
                 worker = asyncio.create_task(gateway.run(stop=stop))
                 await asyncio.sleep(0.05)
