@@ -6,9 +6,12 @@ On PostgreSQL the workers are processes of their own, `python -m benchmarks.even
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,7 +99,7 @@ def _working(store: str, workers: int) -> Iterator[None]:
             processes.append(process)
             assert process.stdin is not None
             process.stdin.write(f"{store}\n")
-            process.stdin.close()
+            process.stdin.flush()
         for process in processes:
             assert process.stdout is not None
             if "at work" not in process.stdout.readline():
@@ -104,7 +107,8 @@ def _working(store: str, workers: int) -> Iterator[None]:
         yield
     finally:
         for process in processes:
-            process.terminate()
+            assert process.stdin is not None
+            process.stdin.close()
         for process in processes:
             try:
                 process.wait(_PATIENCE)
@@ -123,17 +127,24 @@ class _Says(logging.Handler):
 
 
 def main() -> None:
-    """One worker, until it is told to end."""
+    """One worker, until the process that started it closes the pipe or ends, however it ends."""
+    store = sys.stdin.readline().strip()
+    threading.Thread(target=_end_with_the_pipe, daemon=True).start()
     logger = logging.getLogger("gateway.worker")
     logger.addHandler(_Says())
     logger.setLevel(logging.INFO)
-    with Gateway(store=sys.stdin.readline().strip(), accounts={}) as gateway:
+    with Gateway(store=store, accounts={}) as gateway:
         gateway.on("*", name="books")(lambda event: None)
         gateway.run()
 
 
+def _end_with_the_pipe() -> None:
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def rows(*, quick: bool) -> list[Row]:
-    rounds, many, by_several = (1, 50, 50) if quick else (5, 3000, 1500)
+    rounds, many, by_several = (1, 50, 50) if quick else (5, 3000, 600)
     figures = []
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder:

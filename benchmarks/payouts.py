@@ -48,7 +48,7 @@ _TO = CryptoAddress("TJRabPrwbZy45sbavfcjinPJC18kjpRTv8")
 
 
 def rows(*, quick: bool = False) -> list[Row]:
-    rounds, payouts = (1, 2) if quick else (9, 40)
+    rounds, payouts = (1, 2) if quick else (9, 20)
     with tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder:
         stores = {"SQLite": f"sqlite:///{Path(folder, 'bench.db')}", "PostgreSQL": postgres.fresh()}
         return [
