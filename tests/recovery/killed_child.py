@@ -9,14 +9,19 @@ what comes after one of them is the point before the next.
 
 from __future__ import annotations
 
+import functools
 import gc
 import json
 import os
 import signal
 import socket
+import ssl
 import sys
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+import anyio._backends._asyncio
+import httpx
 
 from gateway import Event, Gateway, callbacks
 from gateway.engine.drivers import AsyncDriver, SyncDriver
@@ -29,7 +34,7 @@ from gateway.store import migrations, schema, sqlite
 from gateway.worker import runner, running
 from stateful.shop import ElapsingClock
 
-IMPORTED = (failover, migrations, orders, reconciling, running, schema, sqlite)
+IMPORTED = (anyio, failover, migrations, orders, reconciling, running, schema, sqlite)
 PLUGINS = load_plugins()
 
 
@@ -153,6 +158,9 @@ def forked(job: dict[str, Any], listener: socket.socket) -> str:
 
 
 if __name__ == "__main__":
+    # Half of a short life would be spent on reading certificates that nobody asks for.
+    ssl.create_default_context = functools.cache(ssl.create_default_context)
+    httpx.create_ssl_context()
     gc.freeze()  # what is not looked at is not copied
     arriving = socket.socket(fileno=int(sys.argv[1]))
     for line in sys.stdin:
