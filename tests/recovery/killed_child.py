@@ -69,9 +69,9 @@ class Life:
             self.may_end()
             return await transact(driver, self._dying_inside(effect))
 
-        SyncDriver._carry_out = dying  # type: ignore[method-assign]
-        AsyncDriver._carry_out = dying_awaited  # type: ignore[method-assign]
-        AsyncDriver._transact = dying_transaction  # type: ignore[method-assign]
+        one: Any = SyncDriver
+        other: Any = AsyncDriver
+        one._carry_out, other._carry_out, other._transact = dying, dying_awaited, dying_transaction
 
     def _dying_inside(self, effect: Any) -> Any:
         if not (self._inside and isinstance(effect, Transact)):
@@ -148,7 +148,7 @@ def forked(job: dict[str, Any], listener: socket.socket) -> str:
             sys.stderr.write(f"{error}\n")
             os._exit(3)
         except BaseException:
-            sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+            sys.excepthook(*sys.exc_info())
             os._exit(4)
         os._exit(0)
     _, status = os.waitpid(child, 0)
@@ -159,7 +159,8 @@ def forked(job: dict[str, Any], listener: socket.socket) -> str:
 
 if __name__ == "__main__":
     # Half of a short life would be spent on reading certificates that nobody asks for.
-    ssl.create_default_context = functools.cache(ssl.create_default_context)
+    prepared: Any = ssl
+    prepared.create_default_context = functools.cache(ssl.create_default_context)
     httpx.create_ssl_context()
     gc.freeze()  # what is not looked at is not copied
     arriving = socket.socket(fileno=int(sys.argv[1]))

@@ -89,7 +89,7 @@ class Mortals:
 
     def template(self) -> Path:
         """The store as it is, for `begin`."""
-        return shutil.move(self.file, self.folder / "template.db")
+        return Path(shutil.move(self.file, self.folder / "template.db"))
 
     def begin(self, file: Path) -> None:
         """A copy of this store is the shop's from now on, and the handler's log is empty.
