@@ -16,7 +16,8 @@ def colour(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    """Fresh sandboxes of the three providers, over real HTTP, and a place for a store."""
-    with World(tmp_path) as made:
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    """Fresh sandboxes of the three providers, over real HTTP, and a place for a store: a file, but see `ON_BOTH`."""
+    server = getattr(request, "param", "sqlite") == "postgresql"
+    with World(tmp_path, server=request.getfixturevalue("postgres") if server else None) as made:
         yield made

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from flows.world import World, cart, invoice, top_up
 from gateway.errors import Conflict, OutcomeUnknown
 from gateway.models import OrderException, OrderStatus, WithdrawalRequest, WithdrawalStatus
 from support.colours import Opened
+from support.postgres import PostgresServer
+
+Stores = Callable[[], AbstractContextManager[str]]
 
 CHILD = Path(__file__).parent / "crash_child.py"
 MOST_STEPS = 40
@@ -123,14 +127,42 @@ CASES = {
 }
 
 
+@pytest.fixture
+def fresh_store(request: pytest.FixtureRequest, tmp_path: Path) -> Stores:
+    """A context with the URL of a store in which there is what the first one was given, and nothing else."""
+    template, numbers = tmp_path / "template.db", itertools.count()
+
+    @contextmanager
+    def copied() -> Iterator[str]:
+        file = tmp_path / f"{next(numbers)}.db"
+        if template.exists():
+            shutil.copy(template, file)
+        yield f"sqlite:///{file if template.exists() else template}"
+
+    @contextmanager
+    def emptied() -> Iterator[str]:
+        prepared = server.take()
+        yield server.url(prepared.name)
+        server.give_back(prepared)
+
+    if request.param == "sqlite":
+        return copied
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    return emptied
+
+
 @pytest.mark.parametrize("lose_the_answer", [False, True], ids=["answered", "answer-lost"])
-@pytest.mark.parametrize("kind", CASES)
-def test_killed_at_every_step(tmp_path: Path, kind: str, lose_the_answer: bool) -> None:
+@pytest.mark.parametrize(
+    ("kind", "fresh_store"),
+    # The others begin with something in the store, which has to be copied for each step.
+    [*((kind, "sqlite") for kind in CASES), ("order", "postgresql"), ("payout", "postgresql")],
+    indirect=["fresh_store"],
+)
+def test_killed_at_every_step(tmp_path: Path, kind: str, lose_the_answer: bool, fresh_store: Stores) -> None:
     case = CASES[kind]
     ends: Counter[str] = Counter()
     with World(tmp_path, rate_limit=False) as world, mortals() as children:
-        template = tmp_path / "template.db"
-        with world.gateway(store=f"sqlite:///{template}") as gw:
+        with fresh_store() as store, world.gateway(store=store) as gw:
             request = case.prepare(world, gw)
             assert gw.journal.list(states=["sent", "unknown"]) == []
         routes = [{"operation": "withdrawals.create", "accounts": [case.account]}]
@@ -138,28 +170,27 @@ def test_killed_at_every_step(tmp_path: Path, kind: str, lose_the_answer: bool) 
         while True:
             alive = set()
             for when in ("before",) if lose_the_answer else ("before", "inside"):
-                file = tmp_path / f"{kind}-{step}-{when}.db"
-                shutil.copy(template, file)
                 given = fresh(request)
                 before = case.done(world)
                 if lose_the_answer:
                     world.lose_answer("aurex" if case.account == "cards" else "aurpay")
-                job = {
-                    "store": f"sqlite:///{file}",
-                    "accounts": world.accounts(),
-                    "action": case.action,
-                    "account": case.account,
-                    "request": given,
-                    "step": step,
-                    "when": when,
-                }
-                end = children.run(job)
-                for provider in ("aurpay", "aurex"):
-                    world.server.faults(provider).clear()
-                assert end in ("died", "refused" if lose_the_answer else "ended"), (step, when, end)
-                alive.add(end)
-                with world.gateway(store=f"sqlite:///{file}", routes=routes) as gw:
-                    ends[after_the_death(case, world, gw, given, before)] += 1
+                with fresh_store() as store:
+                    job = {
+                        "store": store,
+                        "accounts": world.accounts(),
+                        "action": case.action,
+                        "account": case.account,
+                        "request": given,
+                        "step": step,
+                        "when": when,
+                    }
+                    end = children.run(job)
+                    for provider in ("aurpay", "aurex"):
+                        world.server.faults(provider).clear()
+                    assert end in ("died", "refused" if lose_the_answer else "ended"), (step, when, end)
+                    alive.add(end)
+                    with world.gateway(store=store, routes=routes) as gw:
+                        ends[after_the_death(case, world, gw, given, before)] += 1
             step += 1
             if alive != {"died"}:
                 break

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from flows.world import ADDRESS, World, cart, payout, top_up
+from flows.world import ADDRESS, ON_BOTH, World, cart, payout, top_up
 from gateway.errors import (
     AuthenticationFailed,
     Conflict,
@@ -95,6 +95,7 @@ def writes(world: World, gw: Opened) -> dict[str, tuple[Callable[[], Any], Calla
     }
 
 
+@ON_BOTH
 def test_every_kind_of_write_is_made_once_and_gives_its_recorded_result(world: World, colour: str) -> None:
     """One reference may name an order and a payout and a card: they are different things."""
     with world.gateway(colour) as gw:
@@ -160,6 +161,7 @@ def test_the_same_amount_written_otherwise_is_the_same_request(world: World, col
     assert world.creations() == 1
 
 
+@ON_BOTH
 def test_the_result_outlives_the_gateway(world: World, colour: str) -> None:
     with world.gateway(colour, store=world.store) as gw:
         made = gw.orders.create(cart(), account="shop")
@@ -172,6 +174,7 @@ def test_the_result_outlives_the_gateway(world: World, colour: str) -> None:
 # At once
 
 
+@ON_BOTH
 def test_twenty_twins_in_threads_and_a_hundred_in_tasks_make_one_order(world: World, colour: str) -> None:
     count = 20 if colour == "sync" else 100
     with world.gateway(colour) as gw:
@@ -180,6 +183,7 @@ def test_twenty_twins_in_threads_and_a_hundred_in_tasks_make_one_order(world: Wo
     assert world.creations() == 1
 
 
+@ON_BOTH
 def test_twins_of_a_payout_pay_once(world: World, colour: str) -> None:
     request = payout()
     with world.gateway(colour) as gw:
@@ -188,6 +192,7 @@ def test_twins_of_a_payout_pay_once(world: World, colour: str) -> None:
     assert len(world.payouts()) == 1
 
 
+@ON_BOTH
 def test_twins_that_differ_are_refused_but_for_one(world: World, colour: str) -> None:
     with world.gateway(colour) as gw:
         found = gw.together(10, lambda raw, i: raw.orders.create(cart(price=f"{20 + i} USD"), account="shop"))
@@ -212,6 +217,7 @@ def test_a_twin_that_takes_too_long_is_not_waited_for_longer_than_the_deadline(w
     assert world.creations() == 1
 
 
+@ON_BOTH
 def test_four_processes_with_one_reference_make_one_order(world: World) -> None:
     world.server.faults("aurpay").add(faults.Delay(seconds=0.3, method="POST"))
     given = json.dumps({"store": world.store, "accounts": world.accounts()})
@@ -228,6 +234,7 @@ def test_four_processes_with_one_reference_make_one_order(world: World) -> None:
 # What a refusal means for the reference
 
 
+@ON_BOTH
 def test_a_recorded_rejection_is_repeated_without_a_call(world: World, colour: str) -> None:
     request = payout("too-much", "0.5")
     with world.gateway(colour) as gw:

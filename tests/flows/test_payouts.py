@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from flows.world import ADDRESS, PAYEE, World, cart, invoice, lightning, payout, top_up
+from flows.world import ADDRESS, ON_BOTH, PAYEE, World, cart, invoice, lightning, payout, top_up
 from gateway.errors import Conflict, InvalidRequest, LimitExceeded, OutcomeUnknown
 from gateway.lightning import decode_invoice
 from gateway.models import CryptoAddress, LightningInvoice, WithdrawalRequest, WithdrawalStatus
@@ -86,6 +86,7 @@ def test_a_day_is_the_last_24_hours(world: World, colour: str) -> None:
         assert [one.reference for one in gw.withdrawals.list()] == ["d", "c", "b", "a"]
 
 
+@ON_BOTH
 def test_a_day_counts_what_may_have_left_and_not_what_has_not(world: World, colour: str) -> None:
     with world.gateway(colour, **limited(world, per_day="0.003 BTC")) as gw:
         world.server.faults("aurpay").add(faults.Status(status=400, body='{"code": 1, "message": "no"}'))
@@ -109,6 +110,7 @@ def test_repeating_a_payout_is_not_stopped_by_a_limit_that_it_has_used_up(world:
     assert len(world.payouts()) == 1
 
 
+@ON_BOTH
 def test_concurrent_payouts_cannot_slip_past_a_day_together(world: World, colour: str) -> None:
     with world.gateway(colour, **limited(world, per_day="0.01 BTC")) as gw:
         found = gw.together(
@@ -172,6 +174,7 @@ with Gateway(**json.load(sys.stdin)) as gateway:
 """
 
 
+@ON_BOTH
 def test_a_freeze_of_another_process_stops_payouts_at_once(world: World, colour: str) -> None:
     with world.gateway(colour, store=world.store) as gw:
         gw.withdrawals.create(payout("before"), account="shop")

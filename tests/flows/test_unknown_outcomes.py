@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flows.world import World, cart, payout, top_up
+from flows.world import ON_BOTH, World, cart, payout, top_up
 from gateway.errors import (
     Conflict,
     GatewayError,
@@ -75,6 +75,7 @@ def test_an_order_whose_answer_is_lost_is_not_made_again(world: World, colour: s
     assert world.creations() == 1
 
 
+@ON_BOTH
 def test_a_payout_whose_answer_is_lost_is_not_paid_again(world: World, colour: str) -> None:
     request = payout()
     world.lose_answer()
@@ -111,6 +112,7 @@ def test_a_payout_that_never_reached_the_provider_is_settled_as_failed(world: Wo
     assert len(world.payouts()) == 1
 
 
+@ON_BOTH
 def test_an_order_is_settled_with_its_providers_number_and_followed_from_then_on(world: World, colour: str) -> None:
     world.lose_answer()
     with world.gateway(colour) as gw:
@@ -207,6 +209,7 @@ def test_a_top_up_whose_answer_is_lost(world: World, colour: str) -> None:
     assert [one["kind"] for one in world.aurex.ledger()["movements"]].count("topup") == 1
 
 
+@ON_BOTH
 @pytest.mark.parametrize("outcome", ["done", "failed"])
 def test_a_trade_whose_answer_is_lost(world: World, colour: str, outcome: str) -> None:
     world.server.faults("emirex").add(faults.Drop(executed=outcome == "done", method="POST"))
@@ -242,6 +245,7 @@ def test_a_cancellation_whose_answer_is_lost_may_be_repeated(world: World, colou
 # The journal
 
 
+@ON_BOTH
 def test_the_journal_shows_what_was_sent_and_how_it_ended(world: World, colour: str) -> None:
     with world.gateway(colour) as gw:
         gw.orders.create(cart(), account="shop")

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.lightning import decode_invoice
@@ -31,7 +32,7 @@ from gateway_aurpay.sandbox.access import API_TOKEN, PASSWORD, USERNAME
 from gateway_emirex.sandbox import EmirexSandbox
 from support.colours import Opened, opened
 
-__all__ = ["ADDRESS", "PAYEE", "World", "cart", "invoice", "lightning", "payout", "top_up", "usd"]
+__all__ = ["ADDRESS", "ON_BOTH", "PAYEE", "World", "cart", "invoice", "lightning", "payout", "top_up", "usd"]
 
 ADDRESS = "TNPeeaaFB7K9cmo4uQpcU32zGK8G1NYqeL"
 """On Tron; nobody's."""
@@ -40,11 +41,18 @@ _KEY = ec.derive_private_key(7, ec.SECP256K1())
 _numbers = itertools.count(1)
 
 
-class World:
-    """The sandboxes and their server. Use it inside `with`."""
+ON_BOTH = pytest.mark.parametrize("world", ["sqlite", "postgresql"], indirect=True)
+"""For tests of what the store guarantees: once in a file or in memory, once on a server."""
 
-    def __init__(self, folder: Path, *, rate_limit: bool = True) -> None:
+
+class World:
+    """The sandboxes and their server. Use it inside `with`. `server` is the URL of a store on PostgreSQL, which all of
+    its gateways then have.
+    """
+
+    def __init__(self, folder: Path, *, rate_limit: bool = True, server: str | None = None) -> None:
         self.folder = folder
+        self._store = server
         self.aurex = AurexSandbox(wallet=Decimal(1000), rate_limit=rate_limit)
         self.aurpay = AurpaySandbox(withdraw=WithdrawCall(path="/api/v2/withdraw"))
         self.emirex = EmirexSandbox()
@@ -61,8 +69,8 @@ class World:
 
     @property
     def store(self) -> str:
-        """A database file, for what several processes share."""
-        return f"sqlite:///{self.folder / 'gateway.db'}"
+        """A database file, or the server, for what several processes share."""
+        return self._store or f"sqlite:///{self.folder / 'gateway.db'}"
 
     def accounts(self, **changes: dict[str, Any]) -> dict[str, dict[str, Any]]:
         """All accounts; `shop={"limits": …}` adds to one of them."""
@@ -81,6 +89,8 @@ class World:
     def gateway(self, colour: str = "sync", **given: Any) -> Iterator[Opened]:
         """A gateway on these sandboxes. Its store is in memory, unless `store` says otherwise."""
         given.setdefault("accounts", self.accounts())
+        if self._store is not None:
+            given.setdefault("store", self._store)
         with opened(colour, plugins=load_plugins(), **given) as gw:
             yield gw
 
