@@ -18,6 +18,7 @@ from gateway import Money, OrderRequest
 from gateway.errors import GatewayError
 from support.colours import Opened, opened
 from support.loopback import Answer, Loopback, Seen
+from support.postgres import PostgresServer
 from support.toy import account, answers, good
 from weather.matrix import Case, End
 
@@ -31,10 +32,22 @@ class Stage:
     colour: str
     folder: Path
     monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest
 
     @property
     def store(self) -> str:
         return f"sqlite:///{self.folder / 'gateway.db'}"
+
+    @property
+    def server(self) -> PostgresServer:
+        """A database server, for scenarios about one."""
+        found: PostgresServer = self.request.getfixturevalue("postgres_server")
+        return found
+
+    @property
+    def database(self) -> str:
+        """The name of a fresh database on the server."""
+        return str(self.request.getfixturevalue("postgres")).rpartition("/")[2]
 
     @contextlib.contextmanager
     def shop(self, server: Loopback | None = None, **given: Any) -> Iterator[Opened]:

@@ -10,12 +10,12 @@ import pytest
 
 from engine.test_outcomes import ANSWERED
 from support.loopback import Loopback
-from weather import inputs, network, processes, stores
+from weather import inputs, network, processes, servers, stores
 from weather.matrix import CASES, Case, End, markdown
 from weather.playing import Shopkeeper, Stage, write
 
 DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "failures.md"
-PLAYS = {**network.PLAYS, **processes.PLAYS, **stores.PLAYS, **inputs.PLAYS}
+PLAYS = {**network.PLAYS, **processes.PLAYS, **stores.PLAYS, **servers.PLAYS, **inputs.PLAYS}
 
 
 # Python 3.12 and later warn of a fork beside other threads; a test has some, and the child ends at once.
@@ -25,9 +25,14 @@ PLAYS = {**network.PLAYS, **processes.PLAYS, **stores.PLAYS, **inputs.PLAYS}
     [pytest.param(it, colour, id=f"{it.id}-{colour}") for it in CASES if not it.answers for colour in it.colours],
 )
 def test_it_ends_as_the_row_says(
-    case: Case, colour: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blocked_attempts: list[str]
+    case: Case,
+    colour: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    blocked_attempts: list[str],
 ) -> None:
-    PLAYS[case.id](case, Stage(colour, tmp_path, monkeypatch))
+    PLAYS[case.id](case, Stage(colour, tmp_path, monkeypatch, request))
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.answers], ids=lambda case: case.id)
@@ -46,7 +51,9 @@ def test_every_row_has_one_scenario() -> None:
     assert sorted(PLAYS) == sorted(case.id for case in CASES if not case.answers)
 
 
-def test_a_store_that_cannot_be_looked_at_is_still_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_cannot_be_looked_at_is_still_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     """Its folder can be closed to a process that gave up its rights after it had opened the store."""
     look = os.stat
 
@@ -55,7 +62,7 @@ def test_a_store_that_cannot_be_looked_at_is_still_written(tmp_path: Path, monke
             raise PermissionError(13, "Permission denied")
         return look(path, **more)  # type: ignore[arg-type]
 
-    stage = Stage("sync", tmp_path, monkeypatch)
+    stage = Stage("sync", tmp_path, monkeypatch, request)
     with Loopback(app=Shopkeeper()) as server, stage.shop(server) as gw:
         write(gw)
         monkeypatch.setattr(os, "stat", closed)
