@@ -6,6 +6,7 @@ Exit status: 0 success; 1 a gateway error, told in one line (with `--json` as th
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -31,6 +32,7 @@ from gateway.cli import (
     providers,
     reconcile,
     refunds,
+    request,
     sandbox,
     shells,
     store,
@@ -40,7 +42,7 @@ from gateway.cli import (
     withdrawals,
     worker,
 )
-from gateway.cli.output import Output, complain, report
+from gateway.cli.output import Output, complain, drop_unwritten, is_full, report
 from gateway.cli.plugins import add_plugin_commands
 from gateway.cli.session import AsJson, Session, example, misuse
 from gateway.errors import GatewayError
@@ -56,7 +58,7 @@ _GROUPS = (
     *(orders, refunds, customers, cards),
     *(wallets, withdrawals, transactions, currencies),
     *(markets, trades),
-    *(worker, callbacks, events, journal, reconcile, freeze, store),
+    *(worker, callbacks, events, journal, reconcile, freeze, store, request),
 )
 
 
@@ -73,6 +75,12 @@ class _Root(TyperGroup):
         except KeyboardInterrupt:
             complain("interrupted")
             raise typer.Exit(130) from None
+        except OSError as error:
+            if not is_full(error):
+                raise
+            drop_unwritten()
+            unshown(error, ctx.obj)
+            raise typer.Exit(1) from None
 
 
 def _root(
@@ -139,8 +147,25 @@ def _add_demo(app: typer.Typer) -> None:
         app.command("demo", epilog=example("gateway demo --json"))(demo.command)
 
 
+def unshown(error: OSError, here: Session | None = None) -> None:
+    """Say that standard output did not take the result, and what became of the command."""
+    message = f"the result could not be written: {error.strerror}"
+    if here is not None and here.carried_out is not None:
+        message += f"; {here.carried_out}"
+    complain(message, here.see if here is not None else None)
+
+
 def run() -> NoReturn:
     """The command line on `sys.argv`. Raises SystemExit with its exit status."""
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115  until the process ends
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if sys.stdout is None:  # before anything is done whose result nobody would see
+        complain(
+            "standard output is closed, so nothing was done", "leave it open; > /dev/null where nothing is to be shown"
+        )
+        sys.exit(1)
     for stream in (sys.stdout, sys.stderr):
         # A character that the locale cannot show is no reason to lose the result.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -149,4 +174,12 @@ def run() -> NoReturn:
     except GatewayError as error:  # with GATEWAY_STRICT_PLUGINS=1
         report(error, as_json="--json" in sys.argv)
         sys.exit(1)
-    sys.exit(app(prog_name="gateway"))
+    try:
+        status = app(prog_name="gateway")
+    except OSError as error:  # what is shown before any command, such as the help
+        if not is_full(error):
+            raise
+        drop_unwritten()
+        unshown(error)
+        status = 1
+    sys.exit(status)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from itertools import islice
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
 
 from gateway.cli.completion import amounts
+from gateway.cli.options import ProviderOptions, options_of
 from gateway.cli.orders import fees
 from gateway.cli.output import Column, data_of
 from gateway.cli.session import (
@@ -15,6 +17,7 @@ from gateway.cli.session import (
     AsJson,
     ConfigFile,
     CustomerName,
+    Deadline,
     Limit,
     Yes,
     chosen,
@@ -58,20 +61,27 @@ def create(
     ],
     account: AccountName = None,
     yes: Yes = False,
+    provider_option: ProviderOptions = None,
+    deadline: Deadline = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Issue a card and load it, once. Asks first, unless --yes. `cards show CARD --reveal` shows its number."""
     here = session(context, config, as_json)
     request = CardRequest(
-        reference=reference, customer=customer, name=name, initial_balance=Money.parse(initial_balance)
+        reference=reference,
+        customer=customer,
+        name=name,
+        initial_balance=Money.parse(initial_balance),
+        provider_options=options_of(provider_option or []),
     )
     with here.gateway() as gateway:
         here.confirm(
             f"Issue a card to {customer} with {request.initial_balance} at {chosen(gateway, account)} as {reference}?",
             yes=yes,
         )
-        card = gateway.cards.create(request, account=account)
+        card = gateway.cards.create(request, account=account, deadline=deadline)
+        here.done(f"the card {reference} was issued", f"gateway journal show {quote(reference)}")
     here.output.one(card, _ONE, _masked)
 
 
@@ -81,13 +91,14 @@ def list_(
     customer: CustomerName,
     account: AccountName = None,
     limit: Limit = 100,
+    deadline: Deadline = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
     """List a customer's cards, without their numbers."""
     here = session(context, config, as_json)
     with here.gateway() as gateway:
-        found = gateway.cards.list(account=only_account(gateway, account), customer=customer)
+        found = gateway.cards.list(account=only_account(gateway, account), customer=customer, deadline=deadline)
         cards = list(islice(found, limit))
     here.output.rows(cards, _LIST, _masked)
 
@@ -102,6 +113,7 @@ def show(
         bool, typer.Option("--reveal", help="With its number and CVV, read at the provider; asks first.")
     ] = False,
     yes: Yes = False,
+    deadline: Deadline = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -112,9 +124,9 @@ def show(
         if reveal:
             where = "here" if here.output.on_terminal else "in the output"
             here.confirm(f"Show the number and the CVV of the card {card} of {customer} {where}?", yes=yes)
-            found = gateway.cards.reveal(account=name, customer=customer, card=card)
+            found = gateway.cards.reveal(account=name, customer=customer, card=card, deadline=deadline)
         else:
-            listed = gateway.cards.list(account=name, customer=customer)
+            listed = gateway.cards.list(account=name, customer=customer, deadline=deadline)
             first = next((each for each in listed if each.provider_id == card), None)
             if first is None:
                 raise NotFound(
@@ -134,6 +146,7 @@ def transactions(
     customer: CustomerName,
     account: AccountName = None,
     limit: Limit = 100,
+    deadline: Deadline = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -141,7 +154,9 @@ def transactions(
     here = session(context, config, as_json)
     with here.gateway() as gateway:
         name = only_account(gateway, account)
-        found = list(islice(gateway.cards.transactions(account=name, customer=customer, card=card), limit))
+        found = list(
+            islice(gateway.cards.transactions(account=name, customer=customer, card=card, deadline=deadline), limit)
+        )
     here.output.rows(found, _TRANSACTIONS, data_of)
 
 
@@ -152,6 +167,7 @@ def code(
     customer: CustomerName,
     account: AccountName = None,
     yes: Yes = False,
+    deadline: Deadline = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -160,7 +176,7 @@ def code(
     with here.gateway() as gateway:
         name = only_account(gateway, account)
         here.confirm(f"Show the code that confirms payments with the card {card} of {customer}?", yes=yes)
-        found = gateway.cards.one_time_code(account=name, customer=customer, card=card)
+        found = gateway.cards.one_time_code(account=name, customer=customer, card=card, deadline=deadline)
     here.output.one(found, _CODE, lambda each: {**data_of(each), "code": each.code.reveal()})
 
 

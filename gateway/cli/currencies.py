@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from gateway.cli.output import Column, data_of
-from gateway.cli.session import AccountName, AsJson, ConfigFile, example, only_account, session
+from gateway.cli.session import AccountName, AsJson, ConfigFile, Deadline, example, only_account, session
 from gateway.models.transactions import Currency, CurrencyKind
 
 __all__ = ["add"]
@@ -23,6 +23,7 @@ def currencies(
     kind: Annotated[
         CurrencyKind, typer.Option("--kind", help="crypto: what payers pay in; fiat: what prices are in.")
     ] = CurrencyKind.CRYPTO,
+    deadline: Deadline = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -30,7 +31,7 @@ def currencies(
     configured."""
     here = session(context, config, as_json)
     with here.gateway() as gateway:
-        found = list(gateway.currencies.list(account=only_account(gateway, account), kind=kind))
+        found = list(gateway.currencies.list(account=only_account(gateway, account), kind=kind, deadline=deadline))
     here.output.rows(found, _COLUMNS, data_of)
 
 

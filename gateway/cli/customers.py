@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import Annotated
 
 import typer
 
 from gateway.cli import completion
+from gateway.cli.options import ProviderOptions, options_of
 from gateway.cli.output import Column, data_of
-from gateway.cli.session import AccountName, AsJson, ConfigFile, example, only_account, session
+from gateway.cli.session import AccountName, AsJson, ConfigFile, Deadline, example, only_account, session
 from gateway.models.customers import Customer, CustomerRequest
 
 __all__ = ["add"]
@@ -34,14 +36,23 @@ def create(
     first_name: Annotated[str, typer.Option("--first-name", help="Passed on to the provider.")],
     last_name: Annotated[str, typer.Option("--last-name", help="Passed on to the provider.")],
     account: AccountName = None,
+    provider_option: ProviderOptions = None,
+    deadline: Deadline = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a customer known to a provider. May be repeated; the number may be used once at every account."""
     here = session(context, config, as_json)
-    request = CustomerRequest(reference=reference, first_name=first_name, last_name=last_name)
+    request = CustomerRequest(
+        reference=reference,
+        first_name=first_name,
+        last_name=last_name,
+        provider_options=options_of(provider_option or []),
+    )
     with here.gateway() as gateway:
-        customer = gateway.customers.create(request, account=account)
+        customer = gateway.customers.create(request, account=account, deadline=deadline)
+        see = f"gateway customers get {quote(reference)} --account {customer.account}"
+        here.done(f"the customer {reference} was made", see)
     here.output.one(customer, _COLUMNS, data_of)
 
 
@@ -51,13 +62,16 @@ def get(
     number: Number,
     account: AccountName = None,
     refresh: Annotated[bool, typer.Option(help="Read it at its provider first.")] = True,
+    deadline: Deadline = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show a customer at one account."""
     here = session(context, config, as_json)
     with here.gateway() as gateway:
-        customer = gateway.customers.get(number, account=only_account(gateway, account), refresh=refresh)
+        customer = gateway.customers.get(
+            number, account=only_account(gateway, account), refresh=refresh, deadline=deadline
+        )
     here.output.one(customer, _COLUMNS, data_of)
 
 
@@ -67,13 +81,18 @@ def link(
     number: Number,
     provider_id: Annotated[str, typer.Option("--provider-id", metavar="ID", help="The provider's own number.")],
     account: AccountName = None,
+    deadline: Deadline = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Give a customer that the provider has already your own number. Changes nothing at the provider."""
     here = session(context, config, as_json)
     with here.gateway() as gateway:
-        customer = gateway.customers.link(number, provider_id, account=only_account(gateway, account))
+        customer = gateway.customers.link(
+            number, provider_id, account=only_account(gateway, account), deadline=deadline
+        )
+        see = f"gateway customers get {quote(number)} --account {customer.account}"
+        here.done(f"the customer {number} was linked", see)
     here.output.one(customer, _COLUMNS, data_of)
 
 

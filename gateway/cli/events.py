@@ -160,6 +160,7 @@ def replay(
         what = "what is dead or done" if done else "what is dead"
         here.confirm(f"Deliver {what} again to {handler or 'all handlers'}?", yes=yes)
         count = gateway.events.replay(handler=handler, events=event, subject=subject, done=done)
+        here.done("the events are to be delivered again", "gateway events handlers")
     if here.as_json:
         here.output.document({"replayed": count})
     else:

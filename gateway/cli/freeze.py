@@ -39,10 +39,12 @@ def freeze(
     with here.gateway() as gateway:
         if reason is not None:
             gateway.freeze(account, reason=reason)
+            here.done(f"{account} was frozen", "gateway doctor")
         else:
             gateway.account(account)
             here.confirm(f"Let payouts leave {account} again?", yes=yes)
             gateway.unfreeze(account)
+            here.done(f"{account} was released", "gateway doctor")
         # Read again, because the configuration can freeze an account too.
         frozen = gateway.frozen().get(account)
     result = {"account": account, "frozen": frozen is not None, **(frozen or {})}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from shlex import quote
 from typing import Annotated, Any, Literal
 
 import typer
@@ -92,6 +93,7 @@ def settle(
         entry = gateway.journal.settle(
             reference, outcome=outcome, reason=reason, operation=operation, scope=scope, provider_id=provider_id
         )
+        here.done(f"{reference} was settled", f"gateway journal show {quote(reference)}")
     here.output.one(entry, _FULL, JournalEntry.to_dict)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gateway.cli.output import Column, data_of
-from gateway.cli.session import AccountName, AsJson, ConfigFile, Limit, example, only_account, session
+from gateway.cli.session import AccountName, AsJson, ConfigFile, Deadline, Limit, example, only_account, session
 from gateway.models.markets import BookLevel, Market, PublicTrade, Ticker
 from gateway.money import plain
 
@@ -28,13 +28,14 @@ def add(root: typer.Typer) -> None:
 def list_(
     context: typer.Context,
     account: AccountName = None,
+    deadline: Deadline = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
     """List the pairs that can be traded."""
     here = session(context, config, as_json)
     with here.gateway() as gateway:
-        found = list(gateway.markets.list(account=only_account(gateway, account)))
+        found = list(gateway.markets.list(account=only_account(gateway, account), deadline=deadline))
     here.output.rows(found, _MARKETS, data_of)
 
 
@@ -43,13 +44,14 @@ def ticker(
     context: typer.Context,
     market: MarketName,
     account: AccountName = None,
+    deadline: Deadline = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the last day of a market."""
     here = session(context, config, as_json)
     with here.gateway() as gateway:
-        found = gateway.markets.ticker(market, account=only_account(gateway, account))
+        found = gateway.markets.ticker(market, account=only_account(gateway, account), deadline=deadline)
     here.output.one(found, _TICKER, data_of)
 
 
@@ -59,13 +61,14 @@ def book(
     market: MarketName,
     depth: Annotated[int | None, typer.Option("--depth", min=1, help="At most this many levels a side.")] = None,
     account: AccountName = None,
+    deadline: Deadline = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the order book of a market: asks ascending, then bids descending. With --json the book as one object."""
     here = session(context, config, as_json)
     with here.gateway() as gateway:
-        found = gateway.markets.book(market, account=only_account(gateway, account), depth=depth)
+        found = gateway.markets.book(market, account=only_account(gateway, account), depth=depth, deadline=deadline)
     if here.as_json:
         here.output.document(data_of(found))
         return
@@ -79,13 +82,16 @@ def trades(
     market: MarketName,
     account: AccountName = None,
     limit: Limit = 100,
+    deadline: Deadline = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
     """List a market's latest trades, newest first."""
     here = session(context, config, as_json)
     with here.gateway() as gateway:
-        found = list(islice(gateway.markets.trades(market, account=only_account(gateway, account)), limit))
+        found = list(
+            islice(gateway.markets.trades(market, account=only_account(gateway, account), deadline=deadline), limit)
+        )
     here.output.rows(found, _TRADES, data_of)
 
 

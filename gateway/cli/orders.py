@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from itertools import islice
+from shlex import quote
 from typing import Annotated
 
 import typer
 
 from gateway.cli import completion, watching
+from gateway.cli.options import ProviderOptions, options_of, pairs
 from gateway.cli.output import Column, data_of
 from gateway.cli.qr import show_qr
-from gateway.cli.session import AccountName, AsJson, ConfigFile, Limit, Session, example, misuse, only_account, session
+from gateway.cli.session import (
+    AccountName,
+    AsJson,
+    ConfigFile,
+    Deadline,
+    Limit,
+    Session,
+    example,
+    misuse,
+    only_account,
+    session,
+)
 from gateway.models.base import Fee
 from gateway.models.choices import Choice
 from gateway.models.orders import Order, OrderRequest, OrderStatus, ProviderOrder, Settlement
@@ -59,11 +72,16 @@ def create(
     settles_to: Annotated[Settlement | None, typer.Option("--settles-to", help="Whose money it becomes.")] = None,
     description: Annotated[str | None, typer.Option("--description", help="Shown to the payer.")] = None,
     return_url: Annotated[str | None, typer.Option("--return-url", help="Where the payer goes afterwards.")] = None,
+    cancel_url: Annotated[
+        str | None, typer.Option("--cancel-url", help="Where a payer who gives up goes, where the provider can.")
+    ] = None,
     metadata: Annotated[
         list[str] | None, typer.Option("--metadata", metavar="KEY=VALUE", help="Kept with the order; repeatable.")
     ] = None,
     account: AccountName = None,
     qr: Qr = False,
+    provider_option: ProviderOptions = None,
+    deadline: Deadline = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -80,10 +98,14 @@ def create(
         settles_to=settles_to,
         description=description,
         return_url=return_url,
-        metadata=_pairs(metadata or []),
+        cancel_url=cancel_url,
+        metadata=pairs(metadata or [], "--metadata", "cart=1001"),
+        provider_options=options_of(provider_option or []),
     )
     with here.gateway() as gateway:
-        _show(here, gateway.orders.create(request, account=account), qr=qr)
+        order = gateway.orders.create(request, account=account, deadline=deadline)
+        _made(here, order, "the order {} was made")
+        _show(here, order, qr=qr)
 
 
 @app.command("get", epilog=example("gateway orders get cart-1001"))
@@ -92,13 +114,14 @@ def get(
     reference: Reference,
     refresh: Annotated[bool, typer.Option(help="Read it at its provider first.")] = True,
     qr: Qr = False,
+    deadline: Deadline = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show one order, as its provider has it now."""
     here = session(context, config, as_json)
     with here.gateway() as gateway:
-        _show(here, gateway.orders.get(reference, refresh=refresh), qr=qr)
+        _show(here, gateway.orders.get(reference, refresh=refresh, deadline=deadline), qr=qr)
 
 
 @app.command("list", epilog=example("gateway orders list --account shop --status pending"))
@@ -137,6 +160,7 @@ def renew(
     reference: Reference,
     account: AccountName = None,
     qr: Qr = False,
+    deadline: Deadline = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -146,7 +170,9 @@ def renew(
     """
     here = session(context, config, as_json)
     with here.gateway() as gateway:
-        _show(here, gateway.orders.renew(reference, account=account), qr=qr)
+        order = gateway.orders.renew(reference, account=account, deadline=deadline)
+        _made(here, order, "the order {} was renewed")
+        _show(here, order, qr=qr)
 
 
 @app.command("link", epilog=example("gateway orders link cart-1001 --provider-id 20240426103947614609"))
@@ -154,6 +180,7 @@ def link(
     context: typer.Context,
     reference: Reference,
     provider_id: Annotated[str, typer.Option("--provider-id", help="The provider's number of the order.")],
+    deadline: Deadline = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -163,7 +190,9 @@ def link(
     """
     here = session(context, config, as_json)
     with here.gateway() as gateway:
-        _show(here, gateway.orders.link(reference, provider_id), qr=False)
+        order = gateway.orders.link(reference, provider_id, deadline=deadline)
+        _made(here, order, "the order {} was linked")
+        _show(here, order, qr=False)
 
 
 @app.command(
@@ -188,6 +217,7 @@ def fetch(
         ),
     ] = None,
     limit: Limit = 100,
+    deadline: Deadline = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -198,22 +228,16 @@ def fetch(
     with here.gateway() as gateway:
         name = only_account(gateway, account)
         if provider_id is not None:
-            here.output.one(gateway.orders.fetch(account=name, provider_id=provider_id), _FETCHED, data_of)
+            here.output.one(
+                gateway.orders.fetch(account=name, provider_id=provider_id, deadline=deadline), _FETCHED, data_of
+            )
             return
-        orders = list(islice(gateway.orders.fetch_all(account=name, customer=customer), limit))
+        orders = list(islice(gateway.orders.fetch_all(account=name, customer=customer, deadline=deadline), limit))
     here.output.rows(orders, _FETCHED_LIST, data_of)
 
 
-def _pairs(texts: list[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not key or not equals:
-            misuse("--metadata is written KEY=VALUE", hint="such as --metadata cart=1001")
-        if key in found:
-            misuse(f"--metadata states {key} twice")
-        found[key] = value
-    return found
+def _made(here: Session, order: Order, what: str) -> None:
+    here.done(what.format(order.reference), f"gateway orders get {quote(order.reference)}")
 
 
 def _show(here: Session, order: Order, *, qr: bool) -> None:

@@ -6,7 +6,9 @@ would obey.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +25,7 @@ from rich.text import Text
 from gateway.errors import GatewayError
 from gateway.money import plain
 
-__all__ = ["Column", "Output", "complain", "data_of", "named", "report", "shown"]
+__all__ = ["Column", "Output", "complain", "data_of", "drop_unwritten", "is_full", "named", "report", "shown"]
 
 T = TypeVar("T")
 
@@ -193,11 +195,32 @@ def _write(text: str) -> None:
     sys.stdout.flush()  # a closed pipe is noticed here, not when the interpreter ends
 
 
+def is_full(error: OSError) -> bool:
+    """Whether a write of the result had no room; what is wrong with a file that was to be opened names the file."""
+    return error.filename is None and error.errno in _NO_ROOM
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+def drop_unwritten() -> None:
+    """Forget what standard output did not take, so that the interpreter's end does not try once more."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.close(nothing)
+
+
 def report(error: GatewayError, *, as_json: bool) -> None:
     """A failure: `error: …` and `hint: …` on standard error, or its `to_dict()` as the document on standard output."""
     if as_json:
-        Output(as_json=True).document(error.to_dict())
-        return
+        try:
+            Output(as_json=True).document(error.to_dict())
+        except BrokenPipeError:
+            raise
+        except OSError:  # full: what went wrong first is told all the same
+            drop_unwritten()
+        else:
+            return
     # str() ends with the hint, which has a line of its own here.
     complain(str(error).removesuffix(f" — {error.hint}"), error.hint)
 

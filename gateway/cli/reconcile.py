@@ -10,7 +10,17 @@ import typer
 
 from gateway.cli.output import Column, complain, data_of, shown
 from gateway.cli.progress import walking
-from gateway.cli.session import AccountName, AsJson, ConfigFile, Session, example, misuse, only_account, session
+from gateway.cli.session import (
+    AccountName,
+    AsJson,
+    ConfigFile,
+    Deadline,
+    Session,
+    example,
+    misuse,
+    only_account,
+    session,
+)
 from gateway.errors import NotFound
 from gateway.models.reconciliations import Finding, Reconciliation
 
@@ -41,6 +51,7 @@ def reconcile(
     until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Only what was made before.")] = None,
     repair: Annotated[bool, typer.Option("--repair", help="Let what is known here follow the provider.")] = False,
     last: Annotated[bool, typer.Option("--last", help="Read nothing: show what the last run found.")] = False,
+    deadline: Deadline = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -63,7 +74,9 @@ def reconcile(
                 raise NotFound(f"{name} was not reconciled yet", account=name, hint="run it without --last")
         else:
             with walking(f"reconciling {name}", quiet=as_json) as progress:
-                found = gateway.reconcile(account=name, since=beginning, until=end, repair=repair, progress=progress)
+                found = gateway.reconcile(
+                    account=name, since=beginning, until=end, repair=repair, progress=progress, deadline=deadline
+                )
     _show(here, found)
     if found.differs or not found.complete:
         raise typer.Exit(1)

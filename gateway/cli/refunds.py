@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import Annotated
 
 import typer
 
 from gateway.api import Gateway
 from gateway.cli import completion
+from gateway.cli.options import ProviderOptions, options_of
 from gateway.cli.output import Column, data_of
-from gateway.cli.session import AsJson, ConfigFile, Yes, chosen, example, session
+from gateway.cli.session import AsJson, ConfigFile, Deadline, Yes, chosen, example, session
 from gateway.models.orders import Order, OrderStatus
 from gateway.models.refunds import Refund, RefundRequest
 from gateway.money import Money
@@ -45,6 +47,8 @@ def create(
     ] = None,
     reason: Annotated[str | None, typer.Option("--reason", help="Passed on where it can be.")] = None,
     yes: Yes = False,
+    provider_option: ProviderOptions = None,
+    deadline: Deadline = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -54,10 +58,20 @@ def create(
     """
     here = session(context, config, as_json)
     money = Money.parse(amount) if amount is not None else None
-    request = RefundRequest(reference=reference, order=order, attempt=attempt, amount=money, reason=reason)
+    request = RefundRequest(
+        reference=reference,
+        order=order,
+        attempt=attempt,
+        amount=money,
+        reason=reason,
+        provider_options=options_of(provider_option or []),
+    )
     with here.gateway() as gateway:
         here.confirm(_question(gateway, gateway.orders.get(order, refresh=False), request), yes=yes)
-        refund = gateway.refunds.create(request)
+        refund = gateway.refunds.create(request, deadline=deadline)
+        here.done(
+            f"the refund {reference} was carried out ({refund.status})", f"gateway refunds get {quote(reference)}"
+        )
     here.output.one(refund, _COLUMNS, data_of)
 
 
@@ -68,13 +82,14 @@ def get(
         str, typer.Argument(help="The merchant's own number of the refund.", autocompletion=completion.refunds)
     ],
     refresh: Annotated[bool, typer.Option(help="Read it at its provider first.")] = True,
+    deadline: Deadline = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show one refund."""
     here = session(context, config, as_json)
     with here.gateway() as gateway:
-        refund = gateway.refunds.get(reference, refresh=refresh)
+        refund = gateway.refunds.get(reference, refresh=refresh, deadline=deadline)
     here.output.one(refund, _COLUMNS, data_of)
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "AsJson",
     "ConfigFile",
     "CustomerName",
+    "Deadline",
     "Limit",
     "Session",
     "Yes",
@@ -65,12 +66,31 @@ CustomerName = Annotated[
 Limit = Annotated[int, typer.Option("--limit", min=1, help="At most this many.")]
 
 
+def _seconds(value: float | None) -> float | None:
+    if value is not None and not 0 < value <= 86_400:  # no number at all is refused too
+        raise typer.BadParameter("a number of seconds above zero, and at most a day")
+    return value
+
+
+Deadline = Annotated[
+    float | None,
+    typer.Option(
+        "--deadline",
+        metavar="SECONDS",
+        callback=_seconds,
+        help="How long a call may take, waits and repeats included; else the account's timeout.",
+    ),
+]
+
+
 @dataclass
 class Session:
     """One run of the command line: what its shared options say, wherever on the line they stand."""
 
     config: Path | None = None
     as_json: bool = False
+    carried_out: str | None = None
+    see: str | None = None
 
     @property
     def output(self) -> Output:
@@ -97,6 +117,10 @@ class Session:
         """The configuration without opening its accounts, for what concerns the store alone."""
         load_plugins()  # settings may name their assets
         return load_settings(self.file())
+
+    def done(self, what: str, see: str | None) -> None:
+        """Keep that a write was carried out, and the command that shows it, for when its result cannot be shown."""
+        self.carried_out, self.see = what, f"`{see}` shows it" if see is not None else None
 
     def confirm(self, question: str, *, yes: bool) -> None:
         """Ask, unless `yes`. Raises GatewayError when the answer is no; where nobody can be asked it is misuse."""

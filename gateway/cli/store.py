@@ -77,6 +77,7 @@ def restored(context: typer.Context, reason: Reason, config: ConfigFile = None, 
     here = session(context, config, as_json)
     with here.gateway() as gateway:
         noted = gateway.store.restored(reason=reason)
+        here.done("the restore was noted", "gateway store check")
     here.output.one(noted.to_dict(), named(noted.to_dict()), dict)
 
 
@@ -99,6 +100,7 @@ def accept_restore(
         entries = len(gateway.journal.list(states=["intended", "sent", "unknown"], limit=1000))
         here.confirm(f"Open journal entries: {entries}. Let money leave again?", yes=yes)
         accepted = gateway.store.accept_restore(reason=reason)
+        here.done("the restore was accepted", "gateway store check")
     result = {"accepted": [restore.reason for restore in accepted], "open_entries": entries}
     here.output.one(result, named(result), dict)
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from itertools import islice
+from shlex import quote
 from typing import Annotated
 
 import typer
 
 from gateway.cli import completion
+from gateway.cli.options import ProviderOptions, options_of
 from gateway.cli.output import Column, data_of, shown
 from gateway.cli.session import (
     AccountName,
     AsJson,
     ConfigFile,
+    Deadline,
     Limit,
     Yes,
     chosen,
@@ -55,6 +58,8 @@ def create(
     kind: Annotated[TradeKind, typer.Option("--kind", help="What kind of order.")] = TradeKind.LIMIT,
     account: AccountName = None,
     yes: Yes = False,
+    provider_option: ProviderOptions = None,
+    deadline: Deadline = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -63,12 +68,21 @@ def create(
     After an unknown outcome nothing is sent again: look at the provider, then use `gateway journal settle`.
     """
     here = session(context, config, as_json)
-    request = TradeRequest(reference=reference, market=market, side=side, kind=kind, volume=volume, rate=rate)
+    request = TradeRequest(
+        reference=reference,
+        market=market,
+        side=side,
+        kind=kind,
+        volume=volume,
+        rate=rate,
+        provider_options=options_of(provider_option or []),
+    )
     at = f" at {rate}" if rate is not None else ""
     with here.gateway() as gateway:
         where = chosen(gateway, account)
         here.confirm(f"Place a {kind} order: {side} {volume} of {market}{at}, with {where} as {reference}?", yes=yes)
-        trade = gateway.trades.create(request, account=account)
+        trade = gateway.trades.create(request, account=account, deadline=deadline)
+        here.done(f"the trade {reference} was placed ({trade.status})", f"gateway trades get {quote(reference)}")
     here.output.one(trade, _ONE, data_of)
 
 
@@ -86,6 +100,7 @@ def get(
     ] = None,
     account: AccountName = None,
     refresh: Annotated[bool, typer.Option(help="Read it at its provider first, unless it is final.")] = True,
+    deadline: Deadline = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -93,9 +108,11 @@ def get(
     here = session(context, config, as_json)
     with here.gateway() as gateway:
         if reference is not None and provider_id is None:
-            trade = gateway.trades.get(reference, refresh=refresh)
+            trade = gateway.trades.get(reference, refresh=refresh, deadline=deadline)
         elif provider_id is not None and reference is None:
-            trade = gateway.trades.fetch(account=only_account(gateway, account), provider_id=provider_id)
+            trade = gateway.trades.fetch(
+                account=only_account(gateway, account), provider_id=provider_id, deadline=deadline
+            )
         else:
             misuse("say which trade", hint="its reference, or --provider-id with --account; one of them")
     here.output.one(trade, _ONE, data_of)
@@ -106,6 +123,7 @@ def cancel(
     context: typer.Context,
     reference: Reference,
     yes: Yes = False,
+    deadline: Deadline = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -114,7 +132,8 @@ def cancel(
     with here.gateway() as gateway:
         known = gateway.trades.get(reference, refresh=False)
         here.confirm(f"Cancel {reference}: {_words(known)}, with {chosen(gateway, known.account)}?", yes=yes)
-        trade = gateway.trades.cancel(reference)
+        trade = gateway.trades.cancel(reference, deadline=deadline)
+        here.done(f"the trade {reference} was cancelled ({trade.status})", f"gateway trades get {quote(reference)}")
     here.output.one(trade, _ONE, data_of)
 
 
@@ -123,13 +142,14 @@ def open_(
     context: typer.Context,
     account: AccountName = None,
     limit: Limit = 100,
+    deadline: Deadline = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
     """List the account's open trades, as the provider has them."""
     here = session(context, config, as_json)
     with here.gateway() as gateway:
-        found = list(islice(gateway.trades.open(account=only_account(gateway, account)), limit))
+        found = list(islice(gateway.trades.open(account=only_account(gateway, account), deadline=deadline), limit))
     here.output.rows(found, _LIST, data_of)
 
 
@@ -138,13 +158,14 @@ def history(
     context: typer.Context,
     account: AccountName = None,
     limit: Limit = 100,
+    deadline: Deadline = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
     """List the account's finished trades, as the provider has them."""
     here = session(context, config, as_json)
     with here.gateway() as gateway:
-        found = list(islice(gateway.trades.history(account=only_account(gateway, account)), limit))
+        found = list(islice(gateway.trades.history(account=only_account(gateway, account), deadline=deadline), limit))
     here.output.rows(found, _LIST, data_of)
 
 

@@ -8,7 +8,7 @@ import typer
 
 from gateway.cli.orders import fees
 from gateway.cli.output import Column, data_of
-from gateway.cli.session import AccountName, AsJson, ConfigFile, Limit, example, only_account, session
+from gateway.cli.session import AccountName, AsJson, ConfigFile, Deadline, Limit, example, only_account, session
 from gateway.models.transactions import Transaction
 
 __all__ = ["add"]
@@ -22,13 +22,16 @@ def transactions(
     context: typer.Context,
     account: AccountName = None,
     limit: Limit = 100,
+    deadline: Deadline = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
     """List an account's money movements as its provider lists them, in the provider's own words and order."""
     here = session(context, config, as_json)
     with here.gateway() as gateway:
-        found = list(islice(gateway.transactions.list(account=only_account(gateway, account)), limit))
+        found = list(
+            islice(gateway.transactions.list(account=only_account(gateway, account), deadline=deadline), limit)
+        )
     here.output.rows(found, _COLUMNS, data_of)
 
 

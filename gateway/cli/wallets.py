@@ -8,7 +8,7 @@ import typer
 
 from gateway.cli.completion import customers
 from gateway.cli.output import Column, data_of
-from gateway.cli.session import AccountName, AsJson, ConfigFile, example, only_account, session
+from gateway.cli.session import AccountName, AsJson, ConfigFile, Deadline, example, only_account, session
 from gateway.models.wallets import Wallet, WalletKind
 
 __all__ = ["add"]
@@ -28,6 +28,7 @@ def list_(
     customer: Annotated[
         str | None, typer.Option("--customer", help="A customer's instead of the merchant's.", autocompletion=customers)
     ] = None,
+    deadline: Deadline = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -36,7 +37,7 @@ def list_(
     here = session(context, config, as_json)
     with here.gateway() as gateway:
         name = only_account(gateway, account)
-        wallets = list(gateway.wallets.list(account=name, kind=kind, customer=customer))
+        wallets = list(gateway.wallets.list(account=name, kind=kind, customer=customer, deadline=deadline))
     here.output.rows(wallets, _COLUMNS, data_of)
 
 

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from itertools import islice
+from shlex import quote
 from typing import Annotated
 
 import typer
 from pydantic import ValidationError
 
 from gateway.cli import completion
+from gateway.cli.options import ProviderOptions, options_of
 from gateway.cli.orders import fees
 from gateway.cli.output import Column, data_of
-from gateway.cli.session import AccountName, AsJson, ConfigFile, Limit, Yes, chosen, example, misuse, session
+from gateway.cli.session import (
+    AccountName,
+    AsJson,
+    ConfigFile,
+    Deadline,
+    Limit,
+    Yes,
+    chosen,
+    example,
+    misuse,
+    only_account,
+    session,
+)
 from gateway.errors import InvalidRequest
 from gateway.models.base import what_is_wrong
 from gateway.models.withdrawals import (
@@ -19,6 +33,7 @@ from gateway.models.withdrawals import (
     CryptoAddress,
     Destination,
     LightningInvoice,
+    ProviderWithdrawal,
     Withdrawal,
     WithdrawalRequest,
     WithdrawalStatus,
@@ -62,6 +77,8 @@ def create(
     description: Annotated[str | None, typer.Option("--description", help="Passed on where it can be.")] = None,
     account: AccountName = None,
     yes: Yes = False,
+    provider_option: ProviderOptions = None,
+    deadline: Deadline = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -81,10 +98,20 @@ def create(
             to = CardTopUp(customer or "", to_card or "")
     except ValidationError as error:
         raise InvalidRequest(f"the destination is wrong: {what_is_wrong(error)}") from None
-    request = WithdrawalRequest(reference=reference, amount=Money.parse(amount), to=to, description=description)
+    request = WithdrawalRequest(
+        reference=reference,
+        amount=Money.parse(amount),
+        to=to,
+        description=description,
+        provider_options=options_of(provider_option or []),
+    )
     with here.gateway() as gateway:
         here.confirm(f"Pay out {request.amount} to {to} from {chosen(gateway, account)} as {reference}?", yes=yes)
-        withdrawal = gateway.withdrawals.create(request, account=account)
+        withdrawal = gateway.withdrawals.create(request, account=account, deadline=deadline)
+        here.done(
+            f"the payout {reference} was carried out ({withdrawal.status})",
+            f"gateway withdrawals get {quote(reference)}",
+        )
     here.output.one(withdrawal, _ONE, data_of)
 
 
@@ -106,13 +133,14 @@ def get(
         str, typer.Argument(help="The merchant's own number of the payout.", autocompletion=completion.withdrawals)
     ],
     refresh: Annotated[bool, typer.Option(help="Read it at its provider first, where that can be done.")] = True,
+    deadline: Deadline = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show one payout."""
     here = session(context, config, as_json)
     with here.gateway() as gateway:
-        withdrawal = gateway.withdrawals.get(reference, refresh=refresh)
+        withdrawal = gateway.withdrawals.get(reference, refresh=refresh, deadline=deadline)
     here.output.one(withdrawal, _ONE, data_of)
 
 
@@ -130,6 +158,23 @@ def list_(
     with here.gateway() as gateway:
         withdrawals = list(islice(gateway.withdrawals.list(account=account, status=status), limit))
     here.output.rows(withdrawals, _LIST, data_of)
+
+
+@app.command("fetch", epilog=example("gateway withdrawals fetch --account shop --limit 20"))
+def fetch(
+    context: typer.Context,
+    account: AccountName = None,
+    limit: Limit = 100,
+    deadline: Deadline = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the payouts as the provider has them, also what was not made here. Changes nothing."""
+    here = session(context, config, as_json)
+    with here.gateway() as gateway:
+        found = gateway.withdrawals.fetch_all(account=only_account(gateway, account), deadline=deadline)
+        withdrawals = list(islice(found, limit))
+    here.output.rows(withdrawals, _FETCHED, data_of)
 
 
 _LIST: list[Column[Withdrawal]] = [
@@ -153,4 +198,14 @@ _ONE: list[Column[Withdrawal]] = [
     Column("created at", lambda payout: payout.created_at),
     Column("updated at", lambda payout: payout.updated_at),
     Column("warnings", lambda payout: payout.warnings),
+]
+_FETCHED: list[Column[ProviderWithdrawal]] = [
+    Column("provider id", lambda payout: payout.provider_id),
+    Column("status", lambda payout: payout.status, coloured=True),
+    Column("provider status", lambda payout: payout.provider_status),
+    Column("amount", lambda payout: payout.amount),
+    Column("debited", lambda payout: payout.debited),
+    Column("fees", lambda payout: fees(payout.fees)),
+    Column("transactions", lambda payout: payout.transactions),
+    Column("created at", lambda payout: payout.created_at),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -15,7 +16,6 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
-    StringConstraints,
     ValidationError,
 )
 
@@ -134,7 +134,16 @@ PositiveMoney = Annotated[OutgoingMoney, AfterValidator(_positive)]
 Price = Annotated[OutgoingMoney, AfterValidator(_positive)]
 KnownAsset = Annotated[Asset, BeforeValidator(_known)]
 
-Reference = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[!-~]+$")]
+
+def _reference(value: str) -> str:
+    if not _REFERENCE.fullmatch(value):
+        raise ValueError("a reference has 1 to 128 printable ASCII characters and no spaces")
+    return value
+
+
+_REFERENCE = re.compile(r"[!-~]{1,128}")
+
+Reference = Annotated[str, AfterValidator(_reference)]
 """The merchant's own number of a write: 1 to 128 printable ASCII characters without spaces. It makes the write
 idempotent.
 """

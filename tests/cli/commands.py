@@ -46,6 +46,7 @@ LINES: dict[str, Line | tuple[Line, ...]] = {
     "providers": Line(),
     "capabilities": (Line(), Line("--account aurpay")),
     "keys verify": Line("--account aurpay"),
+    "keys issue": Line("--account aurpay --yes", status=1),
     "orders create": Line("--reference {new} --price '25.00 USD' --pay-with USDT@tron --qr"),
     "orders get": (Line("{order} --qr"), Line("nobody", status=1)),
     "orders list": Line("--status pending"),
@@ -70,6 +71,7 @@ LINES: dict[str, Line | tuple[Line, ...]] = {
     "withdrawals create": Line(f"--reference {{new}} {_PAYOUT}"),
     "withdrawals get": Line("{payout}"),
     "withdrawals list": Line("--account aurpay"),
+    "withdrawals fetch": Line("--account aurpay --limit 5", status=1),
     "transactions": Line("--account aurpay --limit 5"),
     "currencies": Line("--account aurpay --kind fiat"),
     "markets list": Line("--account emirex"),
@@ -100,6 +102,10 @@ LINES: dict[str, Line | tuple[Line, ...]] = {
     "store prune": (Line("--older-than 90d --dry-run"), Line("--older-than 12w"), Line("--older-than 0d", status=1)),
     "store restored": Line("--reason 'volume snapshot put back'"),
     "store upgrade": Line(),
+    "request": (
+        Line("GET /customers --account aurex", status=1),
+        Line("GET /api/v2/tx --account aurpay --query page=1"),
+    ),
 }
 """By the command's name, in the order of the help: one way to call it, or several."""
 

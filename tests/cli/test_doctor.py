@@ -92,14 +92,20 @@ def test_sandboxes_that_were_just_pasted_have_no_problem(report: Run, cli: Run, 
         "todo": None,
         "account": "aurpay",
     }
-    untried = found.one("read", "aurex")
+    for name in ("aurex", "emirex"):
+        assert found.one("read", name)["level"] == "ok"
+    assert found.one("rate", "aurpay")["found"] == "the provider declares no limit"
+    assert found.one("rate", "aurex")["found"] == "59 of 60 calls within 60 s are free"
+    for name in ("aurpay", "emirex"):
+        assert found.one("clock", name)["found"] == "it agrees with the provider's"
+
+
+def test_an_inferred_read_that_is_not_allowed_is_not_made(report: Run, configure: Callable[..., None]) -> None:
+    configure("aurex")
+    untried = report().one("read", "shop")
     assert untried["level"] == "warning"
     assert "keys.verify is inferred" in untried["found"]
     assert "allow_inferred" in untried["todo"]
-    assert found.one("rate", "aurpay")["found"] == "the provider declares no limit"
-    assert found.one("rate", "aurex")["found"] == "60 of 60 calls within 60 s are free"
-    for name in ("aurpay", "emirex"):
-        assert found.one("clock", name)["found"] == "it agrees with the provider's"
 
 
 def test_a_careful_configuration_has_no_warning(

@@ -74,6 +74,7 @@ class TestAccount:
             "provider": "aurex",
             "environment": "sandbox",
             "base_url": "http://127.0.0.1:8000/aurex",
+            "allow_inferred": ["keys.verify"],
             "auth": {"kind": "bearer", "api_key": KEY},
         }
         sandbox.revoke_key(KEY)

