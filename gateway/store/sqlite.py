@@ -21,6 +21,7 @@ from gateway.store import restores, schema
 from gateway.store.database import BUSY_SECONDS, Database
 from gateway.store.failures import failure
 from gateway.store.lanes import FileLanes, Lanes, MemoryLanes
+from gateway.store.wal import commits_in_file, commits_in_log
 from gateway.store.witness import Seen, Witness
 
 __all__ = ["SqliteDatabase", "open_file"]
@@ -164,9 +165,22 @@ class SqliteDatabase(Database):
         here = _seen(connection)
         if here is None or here.store != seen.store:
             return ["the file is another store than the one that was here"]
-        if here.commits < seen.commits:
+        if here.commits < seen.commits or self._log_is_foreign(here):
             return ["the file is an older state of the store"]
         return []
+
+    def _log_is_foreign(self, here: Seen) -> bool:
+        """Whether the log tells of later changes than can follow on what the file itself has: an older file was put
+        beside a log that stayed. Inside a transaction, so that nobody begins the log anew meanwhile.
+        """
+        assert self._witness is not None
+        path = Path(self.name)
+        below = commits_in_file(path, _COMMITS)
+        if below is None or here.commits - below <= commits_in_log(path):
+            return False
+        # The log goes into the file when it is closed, and the sign with it: the witness keeps it.
+        self._witness.tell(Seen(here.store, here.commits + 1))
+        return True
 
     def _is_remembered(self, connection: Connection) -> bool:
         return self._witness is None or _seen(connection) is not None

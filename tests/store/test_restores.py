@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -63,7 +65,49 @@ def replace(file: Path, by: Path) -> None:
     shutil.copy(by, file)
 
 
+LEFT_BEHIND = """
+import os, shutil, sqlite3, sys
+from gateway.store.database import Database
+from gateway.store.numbers import next_number
+
+url, file, copy = sys.argv[1:]
+def grow(database, times):
+    for _ in range(times):
+        database.transaction(lambda connection: next_number(connection, "key", 1))
+with Database.open(url) as database:
+    grow(database, 3)
+shutil.copy(file, copy)
+database = Database.open(url)
+grow(database, 20)
+keeper = sqlite3.connect(file)
+keeper.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+grow(database, 2)
+os._exit(0)
+"""
+
+
 class TestAFile:
+    @pytest.mark.parametrize("check_first", [False, True])
+    def test_an_older_file_beside_a_log_that_stayed(
+        self, sqlite_url: str, file: Path, tmp_path: Path, check_first: bool
+    ) -> None:
+        """A process ended without closing the store, so its log is there; the back-up is put over the file alone."""
+        subprocess.run([sys.executable, "-c", LEFT_BEHIND, sqlite_url, str(file), str(tmp_path / "backup")], check=True)
+        assert (tmp_path / "gateway.db-wal").stat().st_size > 0
+        shutil.copy(tmp_path / "backup", file)
+        if check_first:
+            assert signs(sqlite_url) == ["the file is an older state of the store"]
+        with Database.open(sqlite_url) as database:
+            assert len(database.read(restores.unaccepted)) == 1
+        with Database.open(sqlite_url) as database:
+            assert len(database.read(restores.list_restores)) == 1
+
+    def test_a_log_that_a_killed_process_left_is_no_sign(self, sqlite_url: str, file: Path, tmp_path: Path) -> None:
+        subprocess.run([sys.executable, "-c", LEFT_BEHIND, sqlite_url, str(file), str(tmp_path / "backup")], check=True)
+        assert (tmp_path / "gateway.db-wal").stat().st_size > 0
+        with Database.open(sqlite_url) as database:
+            assert database.read(restores.list_restores) == []
+
     def test_an_older_state_that_is_put_back(self, sqlite_url: str, file: Path, tmp_path: Path) -> None:
         with Database.open(sqlite_url) as database:
             grow(database)
