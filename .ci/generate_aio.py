@@ -44,7 +44,7 @@ def generated(source: str) -> str:
     for pattern, replacement in WORDS:
         body = re.sub(pattern, replacement, body, flags=re.MULTILINE)
     body = re.sub(
-        r"(?<!def )(self\.(?:_gateway\.)?_run\(|self\._driver\.run\(|self\._driver\.close\(|self\.close\(|run_awaited\()",
+        r"(?<!def )(self\.(?:_gateway\.)?_run\(|self\._driver\.(?:run|close)\(|self\.close\(|run_awaited\()",
         r"await \1",
         body,
     )
