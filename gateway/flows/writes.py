@@ -34,7 +34,6 @@ from gateway.money import Money, plain
 from gateway.store import journal, restores
 from gateway.store.journal import JournalEntry, JournalState
 from gateway.store.outcomes import mark_unknown, recover
-from gateway.store.owner import this_process
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -222,7 +221,7 @@ def once(core: Core, write: Write[P], deadline: Deadline) -> Flow[P | None]:
 
 def _begin(core: Core, write: Write[Any], deadline: Deadline) -> Flow[JournalEntry | None]:
     """The entry, ours to send; None when it is done. Waits for a twin that is at it."""
-    pause, owner, doubts = _FIRST_LOOK, this_process(), 0
+    pause, owner, doubts = _FIRST_LOOK, core.database().owner(), 0
     while True:
         lease = timedelta(seconds=deadline.remaining()) + _LEASE_MARGIN
 
