@@ -85,6 +85,12 @@ _REFUSALS: tuple[tuple[tuple[str, ...], str, str, bool], ...] = (
         False,
     ),
     (
+        ("configuration parameter", "invalid value for parameter"),
+        "the server does not know a setting that it is to be opened with",
+        "correct `options` in `store`",
+        False,
+    ),
+    (
         ("too many", "remaining connection slots"),
         "the server has no connection left",
         "repeat the call; raise the server's max_connections, or run fewer processes",

@@ -272,6 +272,7 @@ class PostgresqlDatabase(Database):
                         self._end(connection, session, in_turn)
                         raise
                     connection.invalidate()
+                    connection.rollback()  # of SQLAlchemy's own, which would keep it from connecting anew
             yield connection, session
 
     def _compare(self, connection: Connection, session: psycopg.Connection[Any]) -> None:

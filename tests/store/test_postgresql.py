@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -369,6 +369,30 @@ class TestConflicts:
             thread.join()
         assert database.transaction(grow) == 62
 
+    def test_works_that_share_a_transaction_are_run_again_together(self, database: Database, other: Database) -> None:
+        """And none of them alone, as after a mistake of one."""
+        database.transaction(put)
+        runs: list[str] = []
+
+        def work(name: str) -> Callable[[Connection], int]:
+            def inner(connection: Connection) -> int:
+                if not runs:
+                    count(connection)
+                    thread = threading.Thread(target=lambda: other.transaction(grow))
+                    thread.start()
+                    thread.join()
+                runs.append(name)
+                return grow(connection)
+
+            return inner
+
+        database.transaction(count)
+        database._together._committing = True  # nothing is begun before both have come
+        futures = [database.together(work(name)) for name in ("one", "two")]
+        database._together._commit_all()
+        assert [future.result(PATIENCE) for future in futures] == [3, 4]
+        assert runs == ["one", "one", "two"]
+
     def test_somebody_who_holds_a_row_for_long(
         self, postgres: str, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -488,6 +512,28 @@ class TestLostConnections:
         database.transaction(put)
         assert database.transaction(count) == 1
         assert database.check()["ok"]
+
+    def test_a_connection_that_is_lost_as_soon_as_it_is_made(
+        self, database: Database, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """While it is being found out whether it is to the same store."""
+        look, looks = type(database)._signs, []
+
+        def signs(self: Database, connection: Connection) -> list[str]:
+            looks.append(1)
+            if len(looks) == 1:
+                end_session(connection, postgres_server)
+            return look(self, connection)
+
+        monkeypatch.setattr(type(database), "_signs", signs)
+        database._engine.dispose()  # type: ignore[attr-defined]
+        database.transaction(put)
+        assert len(looks) == 2
+        assert database.transaction(count) == 1
+
+    def test_settings_of_the_url_that_the_server_refuses(self, postgres: str) -> None:
+        with pytest.raises(StoreError, match="does not know a setting"):
+            Database.open(f"{postgres}?options=-csearch_path%3Dpublic%20-cno_such_setting%3D1")
 
     def test_a_server_that_is_down(self, database: Database, postgres_server: PostgresServer) -> None:
         database.transaction(put)
