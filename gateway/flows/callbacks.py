@@ -232,7 +232,7 @@ def _read(core: Core, taken: _Taken, number: str, seconds: float | None) -> Flow
     """Read the order of this number and compare it with what was asked."""
     attempt, learned = taken.attempt, taken.attempt.provider_id is None
     if learned:
-        claimed = yield from transact(lambda connection: _claimed(core, connection, attempt, taken.place, number))
+        claimed = yield from transact(lambda connection: _claimed(connection, attempt, taken.place, number))
         if claimed:
             return _Wrong(claimed)
     read_at = core.now()
@@ -252,13 +252,11 @@ def _read(core: Core, taken: _Taken, number: str, seconds: float | None) -> Flow
     return _Wrong(wrong) if wrong else _Seen(seen, number, read_at)
 
 
-def _claimed(core: Core, connection: Connection, attempt: Attempt, place: tuple[str, int], number: str) -> str | None:
+def _claimed(connection: Connection, attempt: Attempt, place: tuple[str, int], number: str) -> str | None:
     """Whose this number is already, at any account of the provider; None while it is nobody's or this attempt's."""
-    for account in core.accounts.values():
-        if account.provider.name == attempt.provider and account.environment is attempt.environment:
-            other = store.find_attempt(connection, account.name, number)
-            if other is not None and other != place:
-                return f"names the order {number}, which belongs to {other[0]} (attempt {other[1]}) already"
+    for other in store.find_number(connection, attempt.provider, attempt.environment, number):
+        if other != place:
+            return f"names the order {number}, which belongs to {other[0]} (attempt {other[1]}) already"
     return None
 
 
@@ -300,7 +298,7 @@ def _finish(core: Core, connection: Connection, taken: _Taken, seen: _Seen | Non
     now, attempt, place = core.now(), taken.attempt, taken.place
     if seen is not None and attempt.provider_id is None:
         # Somebody may have been faster since it was looked at.
-        claimed = _claimed(core, connection, attempt, place, seen.number) or _named_meanwhile(connection, place, seen)
+        claimed = _claimed(connection, attempt, place, seen.number) or _named_meanwhile(connection, place, seen)
         if claimed:
             seen, wrong = None, [*wrong, claimed]
     known = seen.number if seen else attempt.provider_id

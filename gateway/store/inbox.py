@@ -184,10 +184,13 @@ def due(connection: Connection, now: datetime, limit: int) -> list[DueAttempt]:
 
 
 def pending(connection: Connection, attempt_id: str) -> list[Callback]:
-    """What of this attempt has not ended, due or not: the oldest, as many as are processed at once, without bodies."""
+    """What of this attempt has not ended, due or not: as many as are processed at once, the oldest first, without
+    bodies. Those whose proof differs come last: whoever makes many of them holds no genuine one up.
+    """
     query = _all().where(callbacks.c.attempt_id == attempt_id, callbacks.c.state.in_(_OPEN))
     query = query.with_only_columns(*(column for column in query.selected_columns if column.name != "body"))
-    return [_callback(row) for row in connection.execute(query.order_by(callbacks.c.id).limit(_AT_ONCE))]
+    doubtful = callbacks.c.proof == Proof.DIFFERS.value
+    return [_callback(row) for row in connection.execute(query.order_by(doubtful, callbacks.c.id).limit(_AT_ONCE))]
 
 
 def take(connection: Connection, ids: Collection[int]) -> None:

@@ -25,6 +25,7 @@ __all__ = [
     "attempt_id_of",
     "find_attempt",
     "find_attempt_id",
+    "find_number",
     "insert_attempt",
     "insert_order",
     "list_moves",
@@ -213,6 +214,18 @@ def find_attempt(connection: Connection, account: str, provider_id: str) -> tupl
     """The order's reference and the attempt's number for a provider's number at this account."""
     row = connection.execute(_BY_PROVIDER_ID, {"at": account, "number": provider_id}).one_or_none()
     return None if row is None else (row.reference, row.number)
+
+
+def find_number(
+    connection: Connection, provider: str, environment: Environment, provider_id: str
+) -> list[tuple[str, int]]:
+    """Every attempt that has this number at the provider, whatever its account is called, configured or not."""
+    query = select(attempts.c.reference, attempts.c.number).where(
+        attempts.c.provider_id == provider_id,
+        attempts.c.provider == provider,
+        attempts.c.environment == environment.value,
+    )
+    return [(row.reference, row.number) for row in connection.execute(query)]
 
 
 def find_attempt_id(connection: Connection, attempt_id: str) -> tuple[str, int] | None:

@@ -144,6 +144,8 @@ attempts = Table(
     _one_of("attempts", "environment", Environment),
     _one_of("attempts", "status", OrderStatus),
     Index("ix_attempts_account", "account", "status"),
+    # A number that a callback names is looked for at all accounts of the provider.
+    Index("ix_attempts_provider_id", "provider_id"),
 )
 
 moves = Table(

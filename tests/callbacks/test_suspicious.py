@@ -83,6 +83,17 @@ class TestProof:
         assert gw.callbacks.process() == 1
         assert (known(gw).status, shop.service.reads) == (OrderStatus.PAID, 2)
 
+    def test_nor_by_more_of_them_than_are_looked_at_at_once(self, shop: Shop, gw: Opened) -> None:
+        gw.orders.create(cart(), account="proved")
+        shop.calls_back(gw, "n1", proof="a guess")
+        gw.callbacks.process()
+        for number in range(250):
+            shop.calls_back(gw, "n1", proof="a guess", body=b"%d" % number)
+        shop.service.orders["n1"]["status"] = "paid"
+        shop.calls_back(gw, "n1", proof=SECRET)
+        gw.callbacks.process()
+        assert (known(gw).status, shop.service.reads) == (OrderStatus.PAID, 2)
+
     def test_a_clock_set_back_does_not_prolong_the_pause(self, shop: Shop, gw: Opened) -> None:
         gw.orders.create(cart(), account="proved")
         shop.calls_back(gw, "n1", proof="a guess")
@@ -150,6 +161,19 @@ class TestNumbers:
         shop.clock.advance(60)
         gw.callbacks.process()
         assert known(gw, "cart-2").provider_id == "n2"
+
+    def test_the_number_of_an_account_that_is_no_longer_configured(self, shop: Shop, gw: Opened) -> None:
+        shop.service.hosted = True
+        gw.orders.create(cart(pay_with=None), account="twin")
+        gw.orders.create(cart("cart-2", pay_with=None), account="shop")
+        shop.calls_back(gw, "n1")
+        gw.callbacks.process()
+        core = gw._core
+        core.accounts = {name: account for name, account in core.accounts.items() if name != "twin"}
+        shop.calls_back(gw, "n2", body=names("n1"))
+        gw.callbacks.process()
+        assert known(gw, "cart-2").provider_id is None
+        assert suspicions(gw) == ["names the order n1, which belongs to cart-1 (attempt 1) already"]
 
     def test_one_order_claimed_for_two_references_at_the_same_time(self, shop: Shop, gw: Opened) -> None:
         shop.service.hosted = True

@@ -19,6 +19,7 @@ def _one_of(table: str, column: str, words: str) -> sa.CheckConstraint:
 
 
 def upgrade() -> None:
+    op.create_index("ix_attempts_provider_id", "attempts", ["provider_id"])
     op.create_table(
         "events",
         sa.Column("id", _BIG, primary_key=True),
