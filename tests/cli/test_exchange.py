@@ -40,7 +40,7 @@ def test_a_ticker_that_says_little(cli: Run, shop: Path, monkeypatch: pytest.Mon
     from gateway.models.markets import Ticker
 
     few = Ticker(market="BTC/USDC", last=Decimal("0.00000001"))
-    monkeypatch.setattr(Markets, "ticker", lambda self, market, account: few)
+    monkeypatch.setattr(Markets, "ticker", lambda self, market, **given: few)
     assert fields(cli("markets", "ticker", "BTC/USDC", *HERE)) == {"market": "BTC/USDC", "last": "0.00000001"}
 
 
