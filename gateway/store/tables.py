@@ -35,10 +35,13 @@ __all__ = [
     "CALLBACK_STATES",
     "DELIVERY_STATES",
     "JOURNAL_STATES",
+    "KEY_ORIGINS",
+    "KEY_STATES",
     "PROOFS",
     "VERDICTS",
     "WATCHED",
     "account_health",
+    "api_keys",
     "attempts",
     "callbacks",
     "cards",
@@ -50,6 +53,7 @@ __all__ = [
     "freezes",
     "handlers",
     "journal",
+    "key_audit",
     "metadata",
     "moves",
     "orders",
@@ -61,6 +65,7 @@ __all__ = [
     "rests",
     "schedules",
     "trades",
+    "vault",
     "walks",
     "watches",
     "withdrawals",
@@ -71,6 +76,8 @@ CALLBACK_STATES = ("waiting", "taken", "processed", "rejected", "unmatched")
 PROOFS = ("matches", "differs", "absent")
 WATCHED = ("order", "withdrawal", "refund", "trade")
 DELIVERY_STATES = ("waiting", "done", "dead")
+KEY_STATES = ("active", "retiring", "revoked")
+KEY_ORIGINS = ("issued", "imported")
 VERDICTS = ("chosen", "skipped", "refused", "moved-on")
 
 # SQLite numbers rows by itself only in a column of exactly this type.
@@ -531,4 +538,66 @@ restores = Table(
     _maybe("accepted_by"),
     _maybe("accepted_reason"),
     Column("accepted_at", UtcDateTime),
+)
+
+# A key of an account's ring. Its secret is in the vault, under the account and the label. `revision` grows with every
+# change of what signing or choosing goes by, so that a process knows when to read the vault again.
+api_keys = Table(
+    "api_keys",
+    metadata,
+    _id(),
+    *_where(),
+    _text("label"),
+    _text("kind"),
+    _maybe("public_id"),
+    # The names of its parts that are in the vault.
+    Column("parts", JsonText, nullable=False),
+    Column("permissions", JsonText, nullable=False),
+    Column("networks", JsonText),
+    _text("pool"),
+    _text("state"),
+    _text("origin"),
+    Column("revision", Integer, nullable=False),
+    Column("made_at", UtcDateTime),
+    Column("expires_at", UtcDateTime),
+    Column("verified_at", UtcDateTime),
+    # Set aside since the provider refused it.
+    Column("refused_at", UtcDateTime),
+    Column("retired_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+    # The expiry that `key.expiring` was told of, so that each is told once.
+    Column("told_expiry", UtcDateTime),
+    *_times(),
+    UniqueConstraint("account", "label", name="uq_api_keys_label"),
+    _one_of("api_keys", "environment", Environment),
+    _one_of("api_keys", "state", KEY_STATES),
+    _one_of("api_keys", "origin", KEY_ORIGINS),
+    Index("ix_api_keys_expires_at", "expires_at"),
+)
+
+# Who did what with which key, and when; never a secret. Append-only.
+key_audit = Table(
+    "key_audit",
+    metadata,
+    _id(),
+    Column("at", UtcDateTime, nullable=False),
+    _text("actor"),
+    _text("action"),
+    _maybe("account"),
+    _maybe("provider"),
+    _maybe("environment"),
+    _maybe("label"),
+    Column("detail", JsonText, nullable=False),
+    CheckConstraint("environment IN ('live', 'sandbox')", name="ck_key_audit_environment"),
+    Index("ix_key_audit_account", "account", "label", "id"),
+)
+
+# The vault, where it is kept in the store: the same bytes as its file would have.
+vault = Table(
+    "vault",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    CheckConstraint("id = 1", name="ck_vault_one"),
 )

@@ -115,11 +115,11 @@ class TestRevisions:
         Database.open(sqlite_url).close()
         monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, "9999"))
         monkeypatch.setattr(schema, "HEAD", "9999")
-        with pytest.raises(StoreError, match=r"has the schema 0002.*needs 9999.*`gateway store upgrade`"):
+        with pytest.raises(StoreError, match=r"has the schema 0003.*needs 9999.*`gateway store upgrade`"):
             Database.open(sqlite_url)
         with Database.open(sqlite_url, any_schema=True) as database:
             found = database.check()
-        assert (found["schema"], found["head"], found["ok"]) == ("0002", "9999", False)
+        assert (found["schema"], found["head"], found["ok"]) == ("0003", "9999", False)
 
     def test_upgrading_brings_it_to_the_head(self, sqlite_url: str, tmp_path: Path) -> None:
         with Database.open(sqlite_url, any_schema=True) as database:
