@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from gateway.errors import PluginError, UnsupportedOperation, UnverifiedOperation
+from gateway.models.keys import Permission
 
 __all__ = [
     "OPERATIONS",
@@ -46,7 +47,7 @@ class Grade(StrEnum):
 @dataclass(frozen=True, slots=True)
 class NeutralOperation:
     """An operation that the core knows. `method` is the name that an adapter implements; `write` that it changes
-    something.
+    something; `permission` what a key needs for it.
     """
 
     name: str
@@ -54,6 +55,10 @@ class NeutralOperation:
     summary: str
     write: bool = False
     variants: tuple[str, ...] = ("",)
+    permission: Permission = Permission.READ
+
+
+_TRADE, _WITHDRAW = Permission.TRADE, Permission.WITHDRAW
 
 
 def _operations(*rows: NeutralOperation) -> Mapping[str, NeutralOperation]:
@@ -66,12 +71,13 @@ OPERATIONS: Mapping[str, NeutralOperation] = _operations(
         "create_order",
         "ask for a payment",
         write=True,
+        permission=_TRADE,
         variants=("payer-choice", "coin", "coin-without-network", "lightning"),
     ),
     NeutralOperation("orders.get", "get_order", "read one order"),
     NeutralOperation("orders.list", "list_orders", "list the provider's orders"),
-    NeutralOperation("orders.cancel", "cancel_order", "cancel an open order", write=True),
-    NeutralOperation("refunds.create", "create_refund", "refund a paid order", write=True),
+    NeutralOperation("orders.cancel", "cancel_order", "cancel an open order", write=True, permission=_TRADE),
+    NeutralOperation("refunds.create", "create_refund", "refund a paid order", write=True, permission=_WITHDRAW),
     NeutralOperation("refunds.get", "get_refund", "read what became of a refund"),
     NeutralOperation("transactions.list", "list_transactions", "list money movements"),
     NeutralOperation("currencies.list", "list_currencies", "list accepted currencies", variants=("fiat", "crypto")),
@@ -83,18 +89,21 @@ OPERATIONS: Mapping[str, NeutralOperation] = _operations(
         "create_withdrawal",
         "pay out",
         write=True,
+        permission=_WITHDRAW,
         variants=("lightning", "address", "card"),
     ),
     NeutralOperation("withdrawals.get", "get_withdrawal", "read one withdrawal"),
     NeutralOperation("withdrawals.list", "list_withdrawals", "list the provider's withdrawals"),
-    NeutralOperation("customers.create", "create_customer", "make a customer known to the provider", write=True),
+    NeutralOperation(
+        "customers.create", "create_customer", "make a customer known to the provider", write=True, permission=_TRADE
+    ),
     NeutralOperation("customers.get", "get_customer", "read a customer"),
-    NeutralOperation("cards.create", "create_card", "issue a card", write=True),
+    NeutralOperation("cards.create", "create_card", "issue a card", write=True, permission=_WITHDRAW),
     NeutralOperation("cards.list", "list_cards", "list a customer's cards"),
     NeutralOperation("cards.get", "get_card", "read a card with its number"),
     NeutralOperation("cards.transactions", "list_card_transactions", "list what a card was used for"),
     NeutralOperation("cards.one-time-code", "get_one_time_code", "read a card's one-time code"),
-    NeutralOperation("cards.freeze", "freeze_card", "freeze or unfreeze a card", write=True),
+    NeutralOperation("cards.freeze", "freeze_card", "freeze or unfreeze a card", write=True, permission=_TRADE),
     NeutralOperation("markets.list", "list_markets", "list tradable pairs"),
     NeutralOperation("markets.ticker", "get_ticker", "read a market's last day"),
     NeutralOperation("markets.book", "get_book", "read a market's order book"),
@@ -104,16 +113,17 @@ OPERATIONS: Mapping[str, NeutralOperation] = _operations(
         "create_trade",
         "place an exchange order",
         write=True,
+        permission=_TRADE,
         variants=("limit", "market", "stop-limit", "quick-market", "hidden-limit"),
     ),
-    NeutralOperation("trades.cancel", "cancel_trade", "cancel an exchange order", write=True),
+    NeutralOperation("trades.cancel", "cancel_trade", "cancel an exchange order", write=True, permission=_TRADE),
     NeutralOperation("trades.get", "get_trade", "read an exchange order"),
     NeutralOperation("trades.open", "list_open_trades", "list open exchange orders"),
     NeutralOperation("trades.history", "list_trade_history", "list finished exchange orders"),
-    NeutralOperation("swaps.create", "create_swap", "swap one coin for another", write=True),
-    NeutralOperation("keys.issue", "issue_key", "obtain a new key", write=True),
+    NeutralOperation("swaps.create", "create_swap", "swap one coin for another", write=True, permission=_TRADE),
+    NeutralOperation("keys.issue", "issue_key", "obtain a new key", write=True, permission=_TRADE),
     NeutralOperation("keys.verify", "verify_key", "check a key with an authenticated read"),
-    NeutralOperation("keys.revoke", "revoke_key", "end a key", write=True),
+    NeutralOperation("keys.revoke", "revoke_key", "end a key", write=True, permission=_TRADE),
     NeutralOperation("callbacks.receive", "read_callback", "be told of a change by the provider"),
 )
 

@@ -18,12 +18,20 @@ from gateway.contracts.cards import (
     ReadsCards,
 )
 from gateway.contracts.customers import CreatesCustomers, ReadsCustomers
-from gateway.contracts.keys import IssuesKeys, VerifiesKeys
+from gateway.contracts.keys import (
+    GuideRequest,
+    IssuesKeys,
+    KeyKind,
+    KeyPart,
+    KeyRules,
+    RevokesKeys,
+    VerifiesKeys,
+)
 from gateway.contracts.lists import Query
 from gateway.contracts.markets import ListsMarkets, ListsPublicTrades, ReadsBooks, ReadsTickers
 from gateway.contracts.orders import CancelsOrders, CreatesOrders, ListsOrders, NewOrder, ReadsOrders
 from gateway.contracts.refunds import CreatesRefunds, NewRefund, ReadsRefunds
-from gateway.contracts.settings import AccountSettings, BaseUrl, Limits, Setting
+from gateway.contracts.settings import AccountSettings, BaseUrl, Limits, RingAuth, Setting
 from gateway.contracts.trades import (
     CancelsTrades,
     CreatesTrades,
@@ -53,9 +61,13 @@ __all__ = [
     "CreatesTrades",
     "CreatesWithdrawals",
     "GivesOneTimeCodes",
+    "GuideRequest",
     "Identifier",
     "IncomingCallback",
     "IssuesKeys",
+    "KeyKind",
+    "KeyPart",
+    "KeyRules",
     "Limits",
     "ListsCardTransactions",
     "ListsCards",
@@ -89,6 +101,8 @@ __all__ = [
     "ReadsTickers",
     "ReadsTrades",
     "ReadsWithdrawals",
+    "RevokesKeys",
+    "RingAuth",
     "Setting",
     "VerifiesKeys",
     "Wire",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from gateway.capabilities import Capabilities
-from gateway.contracts.settings import AccountSettings
+from gateway.contracts.keys import KeyRules
+from gateway.contracts.settings import AccountSettings, RingAuth
 from gateway.exchange import Failure, Operation, Request, Response, Signing
 from gateway.models.base import Environment
 from gateway.models.orders import Settlement
@@ -32,12 +33,15 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class Account(Generic[S]):
-    """One configured account, as its adapter sees it. `now` is the gateway's clock (aware UTC)."""
+    """One configured account, as its adapter sees it. `now` is the gateway's clock (aware UTC). `ring` gives the
+    credentials of all keys in the account's ring that are valid now; nothing for an account without one.
+    """
 
     name: str
     environment: Environment
     settings: S
     now: Callable[[], datetime]
+    ring: Callable[[], Sequence[Any]] = tuple
 
 
 class Auth(Protocol):
@@ -98,7 +102,8 @@ class Adapter(Generic[S]):
     """The base of every adapter. It implements, beside this, the Protocols of `gateway.contracts` that its table
     declares.
 
-    An adapter holds no state but its settings and its `auth`. A check that needs no network (a range, a coin, a
+    An adapter holds no state but its settings and the `auth` of its account's settings; the keys of a ring have an auth
+    each, made by `make_auth` too. A check that needs no network (a range, a coin, a
     missing customer) comes before the first `yield`, so that a bad request is refused before anything is recorded
     or sent.
 
@@ -111,9 +116,12 @@ class Adapter(Generic[S]):
     def __init__(self, account: Account[S]) -> None:
         self.account = account
         self.settings: S = account.settings
-        self.auth: Auth = self.make_auth()
+        credentials = getattr(account.settings, "auth", None)
+        in_ring = isinstance(credentials, RingAuth)
+        self.auth: Auth = NoAuth() if in_ring or credentials is None else self.make_auth(credentials)
 
-    def make_auth(self) -> Auth:
+    def make_auth(self, credentials: Any) -> Auth:
+        """The auth of one table of credentials: that of the account's settings, or of a key in its ring."""
         return NoAuth()
 
     def capabilities(self) -> Capabilities | None:
@@ -134,7 +142,7 @@ class Provider:
     """What a plugin registers. `name` is what the configuration says; lower case letters, digits and '-'.
 
     `sandbox` is the import path `module:attribute` of the factory of its stateful sandbox, imported only when one
-    is served. `settles_to` says whose money an order becomes.
+    is served. `settles_to` says whose money an order becomes. With `keys`, an account can work with a ring of keys.
     """
 
     name: str
@@ -144,6 +152,7 @@ class Provider:
     capabilities: Capabilities
     settles_to: Settlement = Settlement.MERCHANT
     rate_limit: RateLimit | None = None
+    keys: KeyRules | None = None
     sandbox: str | None = None
     documentation: str | None = None
     contract: int = CONTRACT_VERSION

@@ -10,10 +10,10 @@ import re
 import ssl
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyAddress
 
 from gateway.assets import Asset, known_assets
 from gateway.capabilities import OPERATIONS
@@ -22,7 +22,7 @@ from gateway.models.base import Environment
 from gateway.money import Money, exact
 from gateway.secrets import Secret
 
-__all__ = ["AccountSettings", "AssetCode", "BaseUrl", "Bound", "Duration", "Limits", "Setting"]
+__all__ = ["AccountSettings", "AssetCode", "BaseUrl", "Bound", "Duration", "Limits", "RingAuth", "Setting"]
 
 
 class Setting(BaseModel):
@@ -191,6 +191,12 @@ class Limits(Setting):
     )
 
 
+class RingAuth(Setting):
+    """The account works with the keys of its ring, which `gateway keys` fills, instead of one key that stands here."""
+
+    kind: Literal["ring"] = Field(description="keys come from the account's ring")
+
+
 class AccountSettings(Setting):
     """What every account may say, whatever its provider."""
 
@@ -201,6 +207,14 @@ class AccountSettings(Setting):
     base_url: BaseUrl = Field(description="where the provider is; https, except on loopback")
     proxy: Annotated[Secret, AfterValidator(_proxy)] | None = Field(
         default=None, description="an egress proxy, for providers that restrict IP addresses"
+    )
+    egress: Annotated[tuple[IPvAnyAddress, ...], BeforeValidator(_several)] = Field(
+        default=(),
+        description="the addresses that the provider sees requests come from, for keys that are restricted to some; "
+        "else the gateway's `egress`",
+    )
+    key_pool: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = Field(
+        default=None, description="which keys of the ring are used; else those of the oldest key's pool"
     )
     ca_file: Annotated[str, AfterValidator(_certificates)] | None = Field(
         default=None, description="certificates to trust instead of the system's, a PEM file"

@@ -9,7 +9,20 @@ from gateway.models.cards import Card, CardRequest, CardStatus, CardTransaction,
 from gateway.models.choices import Choice, Verdict
 from gateway.models.customers import Customer, CustomerRequest, ProviderCustomer
 from gateway.models.events import EVENT_TYPES, Delivery, DeliveryState, Event, HandlerState
-from gateway.models.keys import ApiKey, IssuedKey, Permission
+from gateway.models.keys import (
+    ApiKey,
+    GuideStep,
+    IssuedKey,
+    KeyAction,
+    KeyAudit,
+    KeyGuide,
+    KeyOrigin,
+    KeyProof,
+    KeyState,
+    NewKey,
+    Permission,
+    Rotation,
+)
 from gateway.models.markets import BookLevel, Market, OrderBook, PublicTrade, Side, Ticker
 from gateway.models.orders import (
     Attempt,
@@ -62,11 +75,19 @@ __all__ = [
     "Fee",
     "Finding",
     "FindingKind",
+    "GuideStep",
     "HandlerState",
     "Instant",
     "IssuedKey",
+    "KeyAction",
+    "KeyAudit",
+    "KeyGuide",
+    "KeyOrigin",
+    "KeyProof",
+    "KeyState",
     "LightningInvoice",
     "Market",
+    "NewKey",
     "NotCompared",
     "Number",
     "OneTimeCode",
@@ -87,6 +108,7 @@ __all__ = [
     "Refund",
     "RefundRequest",
     "RefundStatus",
+    "Rotation",
     "Settlement",
     "Side",
     "Ticker",

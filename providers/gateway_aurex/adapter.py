@@ -27,7 +27,7 @@ from gateway.money import Money
 from gateway_aurex import mapping, wire
 from gateway_aurex.auth import BearerAuth
 from gateway_aurex.capabilities import CAPABILITIES
-from gateway_aurex.settings import AurexSettings
+from gateway_aurex.settings import AurexSettings, BearerKey
 
 __all__ = ["PROVIDER", "AurexAdapter"]
 
@@ -47,8 +47,8 @@ class AurexAdapter(Adapter[AurexSettings]):
     # There is no call for one deposit: following one means reading its user's list.
     reads_orders_from_lists = True
 
-    def make_auth(self) -> Auth:
-        return BearerAuth(self.settings.auth.api_key)
+    def make_auth(self, credentials: BearerKey) -> Auth:
+        return BearerAuth(credentials.api_key)
 
     def read_failure(self, response: Response) -> Failure | None:
         return mapping.failure(response)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from gateway.contracts import AccountSettings, BaseUrl, Setting
+from gateway.contracts import AccountSettings, BaseUrl, RingAuth, Setting
 from gateway.secrets import Secret
 
 __all__ = ["AurexSettings", "BearerKey"]
@@ -31,4 +31,4 @@ class AurexSettings(AccountSettings):
     base_url: BaseUrl = Field(
         default="https://aurex.cash/api/dashboard", description="where the API is; production only, there is no sandbox"
     )
-    auth: BearerKey = Field(description="the account's key")
+    auth: Annotated[BearerKey | RingAuth, Field(discriminator="kind")] = Field(description="the account's key")

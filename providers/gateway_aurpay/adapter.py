@@ -18,6 +18,7 @@ from gateway.contracts import (
     NewWithdrawal,
     Notice,
     Query,
+    RingAuth,
 )
 from gateway.errors import InvalidRequest, UnsupportedOperation
 from gateway.exchange import Failure, Operation, Request, Response, ask
@@ -58,13 +59,13 @@ class Aurpay(Adapter[AurpaySettings]):
         super().__init__(account)
         self.site = mapping.Site(self.settings.base_url, account.environment, self.settings.zone)
 
-    def make_auth(self) -> Auth:
-        match self.settings.auth:
+    def make_auth(self, credentials: ApiKeyAuth | SignatureAuth | LoginCredentials) -> Auth:
+        match credentials:
             case ApiKeyAuth(api_key=key):
                 return auth.ApiKey(key)
             case SignatureAuth(api_token=token, api_secret=secret):
                 return auth.Signature(token, secret)
-            case LoginCredentials() as credentials:
+            case LoginCredentials():
                 return auth.Login(credentials, self.account.now)
             case other:
                 assert_never(other)
@@ -73,9 +74,9 @@ class Aurpay(Adapter[AurpaySettings]):
         table = CAPABILITIES
         if self.settings.withdraw is not None:
             table = table.replaced(ADDRESS_BY_SETTINGS)
-        if not isinstance(self.settings.auth, LoginCredentials):
+        if not isinstance(self.settings.auth, (LoginCredentials, RingAuth)):
             table = table.replaced(KEYS_BY_HAND)
-        if isinstance(self.settings.auth, SignatureAuth):
+        if isinstance(self.settings.auth, (SignatureAuth, RingAuth)):  # a ring may hold signature pairs
             table = as_signed(table)
         return table
 
@@ -267,9 +268,9 @@ class Aurpay(Adapter[AurpaySettings]):
 
     # Keys
 
-    def issue_key(self) -> Operation[IssuedKey]:
+    def issue_key(self, credentials: Any = None) -> Operation[IssuedKey]:
         """A new key beside the one in use; whether an earlier one ends is not documented."""
-        credentials = self.settings.auth
+        credentials = self.settings.auth if credentials is None else credentials
         if not isinstance(credentials, LoginCredentials):
             raise UnsupportedOperation(KEYS_BY_HAND.reason, hint=KEYS_BY_HAND.instead)
         return (yield from auth.obtain_key(credentials, self.account.now()))

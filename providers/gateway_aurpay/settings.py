@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from gateway.contracts import AccountSettings, BaseUrl, Setting
+from gateway.contracts import AccountSettings, BaseUrl, RingAuth, Setting
 from gateway.secrets import Secret
 
 __all__ = [
@@ -154,8 +154,8 @@ class AurpaySettings(AccountSettings):
     """An account at Aurpay."""
 
     base_url: BaseUrl = Field(default="https://dashboard.aurpay.net", description="where the provider is")
-    auth: ApiKeyAuth | SignatureAuth | LoginCredentials = Field(
-        discriminator="kind", description="how requests are authenticated: api-key, signature or login"
+    auth: ApiKeyAuth | SignatureAuth | LoginCredentials | RingAuth = Field(
+        discriminator="kind", description="how requests are authenticated: api-key, signature, login or ring"
     )
     callback: CallbackProof = Field(default_factory=CallbackProof, description="the provider's proof in callbacks")
     timezone: Annotated[str, AfterValidator(_zone)] = Field(

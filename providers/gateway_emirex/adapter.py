@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.contracts import Adapter, Auth, NewTrade, NoAuth, Provider, Query
+from gateway.contracts import Adapter, Auth, NewTrade, Provider, Query
 from gateway.errors import ConfigurationError, InvalidRequest, MalformedResponse
 from gateway.exchange import Failure, Operation, Request, Response, ask
 from gateway.models import Market, OrderBook, Page, PublicTrade, Ticker, Trade, Wallet
@@ -15,7 +15,7 @@ from gateway.secrets import Raw
 from gateway_emirex import mapping, wire
 from gateway_emirex.auth import SignedAuth
 from gateway_emirex.capabilities import CAPABILITIES
-from gateway_emirex.settings import EmirexSettings
+from gateway_emirex.settings import EmirexSettings, SignedKeys
 
 __all__ = ["PROVIDER", "EmirexAdapter"]
 
@@ -23,8 +23,8 @@ _MARKET = re.compile(r"([A-Za-z0-9]{1,16})/?([A-Za-z0-9]{1,16})", re.ASCII)
 
 
 class EmirexAdapter(Adapter[EmirexSettings]):
-    def make_auth(self) -> Auth:
-        return SignedAuth(self.settings.auth) if self.settings.auth else NoAuth()
+    def make_auth(self, credentials: SignedKeys) -> Auth:
+        return SignedAuth(credentials)
 
     def read_failure(self, response: Response) -> Failure | None:
         return mapping.failure(response)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from gateway.contracts import AccountSettings, BaseUrl, Setting
+from gateway.contracts import AccountSettings, BaseUrl, RingAuth, Setting
 from gateway.secrets import Secret
 
 __all__ = ["EmirexSettings", "SignedKeys"]
@@ -32,4 +32,6 @@ class EmirexSettings(AccountSettings):
     """An account of Emirex."""
 
     base_url: BaseUrl = Field(default="https://api.emirex.com/v1", description="where the API is, with its version")
-    auth: SignedKeys | None = Field(default=None, description="the account's keys; public market data needs none")
+    auth: Annotated[SignedKeys | RingAuth, Field(discriminator="kind")] | None = Field(
+        default=None, description="the account's keys; public market data needs none"
+    )

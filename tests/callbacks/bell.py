@@ -63,8 +63,8 @@ class BellSettings(ToySettings):
 
 
 class Bell(Adapter[BellSettings]):
-    def make_auth(self) -> Auth:
-        return KeyAuth(self.settings.auth.key)  # type: ignore[union-attr]
+    def make_auth(self, credentials: Any) -> Auth:
+        return KeyAuth(credentials.key)
 
     read_failure = Toy.read_failure
 

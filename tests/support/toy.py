@@ -35,13 +35,18 @@ from gateway.contracts import (
     Amount,
     Auth,
     BaseUrl,
+    GuideRequest,
     Identifier,
+    KeyKind,
+    KeyPart,
+    KeyRules,
     NewOrder,
     NewWithdrawal,
     NoAuth,
     Provider,
     Query,
     RateLimit,
+    RingAuth,
     Setting,
     Wire,
     shaped,
@@ -58,10 +63,14 @@ from gateway.errors import (
 from gateway.exchange import Failure, Malformed, Operation, Request, Response, Signing, ask
 from gateway.models import (
     CustomerRequest,
+    GuideStep,
     IssuedKey,
+    KeyAction,
+    KeyProof,
     OrderStatus,
     Page,
     PaymentInstructions,
+    Permission,
     ProviderCustomer,
     ProviderOrder,
     ProviderWithdrawal,
@@ -115,7 +124,7 @@ class Nothing(Setting):
 
 class ToySettings(AccountSettings):
     base_url: BaseUrl = "https://api.toy.invalid"
-    auth: Annotated[GivenKey | Credentials | Numbered | Nothing, Field(discriminator="kind")]
+    auth: Annotated[GivenKey | Credentials | Numbered | Nothing | RingAuth, Field(discriminator="kind")]
 
 
 def _key_id(text: str) -> str:
@@ -242,13 +251,12 @@ _PAYOUTS = {
 
 
 class Toy(Adapter[ToySettings]):
-    def make_auth(self) -> Auth:
-        auth = self.settings.auth
-        if isinstance(auth, Credentials):
-            return LoginKey(auth)
-        if isinstance(auth, Nothing):
+    def make_auth(self, credentials: Any) -> Auth:
+        if isinstance(credentials, Credentials):
+            return LoginKey(credentials)
+        if isinstance(credentials, Nothing):
             return NoAuth()
-        return KeyAuth(auth.key, numbered=isinstance(auth, Numbered))
+        return KeyAuth(credentials.key, numbered=isinstance(credentials, Numbered))
 
     def read_failure(self, response: Response) -> Failure | None:
         try:
@@ -320,7 +328,9 @@ class Toy(Adapter[ToySettings]):
     def verify_key(self) -> Operation[None]:
         yield from ask(Request("GET", "/me"), data_of)
 
-    def issue_key(self) -> Operation[IssuedKey]:
+    def issue_key(self, credentials: Any = None) -> Operation[IssuedKey]:
+        if credentials is not None:
+            return (yield from issue(credentials.user, credentials.password))
         # Of this account, so signed; a write, because each call makes another key.
         data = yield from ask(Request("POST", "/keys", json={"label": "new"}, write=True), data_of)
         return IssuedKey(secret=Secret(shaped(KeyWire, data).token), raw=Raw(data))
@@ -379,6 +389,51 @@ CAPABILITIES = Capabilities.of(
 )
 
 
+def _label(label: str) -> str | None:
+    return None if any(character.isdigit() for character in label) else "it has no digit"
+
+
+def _guide(asked: GuideRequest) -> tuple[GuideStep, ...]:
+    if asked.action is KeyAction.CREATE:
+        return (
+            GuideStep(text="open the page of keys", covers=(1,), page="https://toy.invalid/keys"),
+            GuideStep(
+                text="enter the label and press Add",
+                covers=(2,),
+                enter={"Label": asked.label or ""},
+                tick=tuple(sorted(asked.permissions)),
+                asks=(KeyProof.PASSWORD,),
+                shows=tuple(part.name for part in asked.kind.parts),
+            ),
+        )
+    if asked.action is KeyAction.REVOKE:
+        return (GuideStep(text=f"press End at {asked.label}", covers=(3,)),)
+    return ()
+
+
+KEY_RULES = KeyRules(
+    kinds=(
+        KeyKind("key", GivenKey, (KeyPart("key", "key"),)),
+        KeyKind(
+            "login",
+            Credentials,
+            (KeyPart("user", "user name", public=True), KeyPart("password", "password")),
+            issues=True,
+        ),
+        KeyKind("numbered", Numbered, (KeyPart("key", "key"),)),
+    ),
+    permissions=frozenset(Permission),
+    restricts_addresses=True,
+    label=_label,
+    label_rule="at least one digit",
+    differ_by="their fee",
+    proofs={KeyAction.CREATE: (KeyProof.PASSWORD,), KeyAction.REVOKE: (KeyProof.PERSON,)},
+    guide=_guide,
+    source="the toy's own rules",
+    grade="D",
+)
+
+
 def provider(name: str = "toy", *, rate_limit: RateLimit | None = None, **changed: Any) -> Provider:
     """The provider, or one like it under another name."""
     given: dict[str, Any] = {
@@ -388,6 +443,7 @@ def provider(name: str = "toy", *, rate_limit: RateLimit | None = None, **change
         "capabilities": CAPABILITIES,
         "settles_to": Settlement.MERCHANT,
         "rate_limit": rate_limit,
+        "keys": KEY_RULES,
     }
     return Provider(name=name, **{**given, **changed})
 
