@@ -14,7 +14,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Interval, Le, Lt
-from pydantic import AfterValidator, BeforeValidator, IPvAnyNetwork
+from pydantic import AfterValidator, BeforeValidator, IPvAnyAddress, IPvAnyNetwork
 from pydantic.fields import FieldInfo
 
 from gateway.assets import Asset
@@ -54,6 +54,7 @@ TYPES: list[tuple[Any, str]] = [
     (Secret, "text"),
     (Decimal, "percentage as text"),
     (Duration, "time as text"),
+    (IPvAnyAddress, "IP address"),
     (IPvAnyNetwork, "network, such as `10.0.0.0/8`"),
     (bool, "true or false"),
     (int, "whole number"),
