@@ -108,8 +108,8 @@ class Passphrase:
 
 
 class ExternalKey:
-    """A key that a service keeps, such as a cloud's KMS. `wrap` and `unwrap` take and give bytes; `unwrap` raises
-    whatever it raises when the service refuses.
+    """A key that a service keeps, such as a cloud's KMS. `wrap` and `unwrap` take and give bytes, and raise whatever
+    they raise when the service refuses or cannot be reached; only the kind of that is told.
     """
 
     kind = "external"
@@ -118,16 +118,29 @@ class ExternalKey:
         self._wrap, self._unwrap = wrap, unwrap
 
     def wrap(self, key: bytes) -> dict[str, Any]:
-        return {"sealed": base64.b64encode(self._wrap(key)).decode()}
+        try:
+            return {"sealed": base64.b64encode(self._wrap(key)).decode()}
+        except Exception as error:
+            raise _refused("lock", error) from None
 
     def unwrap(self, wrapped: Mapping[str, Any]) -> bytes:
+        sealed = unbase64(wrapped["sealed"])
         try:
-            key = self._unwrap(unbase64(wrapped["sealed"]))
+            key = bytes(self._unwrap(sealed))
         except Exception as error:
-            raise WrongKey(type(error).__name__) from None
+            raise _refused("unlock", error) from None
         if len(key) != KEY_BYTES:
             raise WrongKey("the service gave a key of another length")
         return key
+
+
+def _refused(what: str, error: Exception) -> VaultError:
+    # Whether it is the wrong key, no permission or no network, only the service's own words tell, which may hold a key.
+    return VaultError(
+        f"the service that keeps the vault's master key did not {what} the vault ({type(error).__name__}); "
+        "nothing was changed",
+        hint="see what the service says, and whether it may be reached from here with the right key",
+    )
 
 
 def seal(key: bytes, content: bytes, purpose: bytes) -> str:

@@ -139,7 +139,7 @@ class TestTellingApart:
         def refuse(data: bytes) -> bytes:
             raise PermissionError("hush-from-the-service")
 
-        self.refused(path, "not the key", ExternalKey(refuse, refuse))
+        self.refused(path, r"did not unlock the vault \(PermissionError\)", ExternalKey(refuse, refuse))
 
     def test_another_kind_of_key(self, vault: Vault, path: Path) -> None:
         self.refused(path, "another kind: raw, not passphrase", passphrase())

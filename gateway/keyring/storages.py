@@ -1,0 +1,179 @@
+"""Where a vault's bytes are: in a file of their own, or in the gateway's store. Neither knows what is in them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from gateway.errors import VaultError
+
+if TYPE_CHECKING:
+    from gateway.store.database import Database
+
+__all__ = ["LARGEST", "FileStorage", "Storage", "StoreStorage"]
+
+LARGEST = 16 * 2**20
+"""Bytes that a vault can have."""
+
+_MAKE = "`gateway vault init` makes one"
+
+
+class Storage(Protocol):
+    """One place for a vault. Every method raises VaultError when it cannot be used; then it is as it was."""
+
+    @property
+    def name(self) -> str:
+        """Where it is, for messages: what stands after "the vault"."""
+        ...
+
+    def read(self) -> bytes:
+        """What is there now. Raises VaultError when there is no vault."""
+        ...
+
+    def create(self, content: bytes) -> None:
+        """The first content. Raises VaultError when there is something already: it is never overwritten."""
+        ...
+
+    def change(self, work: Callable[[bytes], bytes]) -> None:
+        """Put what `work` makes of the present content in its place, whole or not at all, with no other writer between.
+
+        `work` may be called again with newer content; when it raises, nothing is changed.
+        """
+        ...
+
+
+class FileStorage:
+    """A file that only its owner can read; refused when others can."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+    def read(self) -> bytes:
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise VaultError(f"there is no vault {self.path}", hint=_MAKE) from None
+        except OSError as error:
+            raise VaultError(f"the vault {self.path} cannot be opened: {error.strerror}") from None
+        try:
+            with open(descriptor, "rb") as file:
+                self._require_own(os.fstat(descriptor))
+                return file.read()
+        except OSError as error:  # such as a folder
+            raise VaultError(f"the vault {self.path} cannot be read: {error.strerror}") from None
+
+    def _require_own(self, status: os.stat_result) -> None:
+        if status.st_mode & 0o077:
+            raise VaultError(f"the vault {self.path} can be read by others", hint=f"chmod 600 {self.path}")
+        if status.st_uid != os.geteuid():
+            raise VaultError(f"the vault {self.path} belongs to another user")
+        if status.st_size > LARGEST:
+            raise VaultError(f"the vault {self.path} is larger than a vault can be")
+
+    def create(self, content: bytes) -> None:
+        with self._locked():
+            if os.path.lexists(self.path):
+                raise VaultError(f"there is a file {self.path} already; it was left as it is")
+            self._write(content)
+
+    def change(self, work: Callable[[bytes], bytes]) -> None:
+        with self._locked():
+            self._write(work(self.read()))
+
+    def _write(self, content: bytes) -> None:
+        """Whole or not at all: a new file is written, synced and put in the old one's place."""
+        made = self.path.with_name(f".{self.path.name}.{secrets.token_hex(8)}")
+        try:
+            descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with open(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(descriptor)
+            os.replace(made, self.path)
+            _sync_folder(self.path.parent)
+        except OSError as error:
+            with suppress(OSError):
+                made.unlink()
+            raise VaultError(
+                f"the vault {self.path} cannot be written: {error.strerror}; it is as it was",
+                hint="check the folder's permissions and the disk",
+            ) from None
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One writer at a time. The lock is a file of its own, because the vault's is replaced."""
+        try:
+            descriptor = os.open(
+                self.path.with_name(self.path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+            )
+        except OSError as error:
+            raise VaultError(
+                f"the vault {self.path} cannot be locked: {error.strerror}", hint="check the folder's permissions"
+            ) from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+class StoreStorage:
+    """One row of the gateway's store. `database` gives the store whenever it is needed. The store's own failures are
+    StoreErrors.
+
+    A change is made outside a transaction, because a key service may be asked meanwhile, and is taken only when the row
+    is still the one that it was made from: otherwise it is made anew from what another process has written.
+    """
+
+    def __init__(self, database: Callable[[], Database]) -> None:
+        self._database = database
+
+    @property
+    def name(self) -> str:
+        return f"in the store {self._database().name}"
+
+    def read(self) -> bytes:
+        from gateway.store import vaults
+
+        content = self._database().read(vaults.read)
+        if content is None:
+            raise VaultError(f"there is no vault {self.name}", hint=_MAKE)
+        if len(content) > LARGEST:
+            raise VaultError(f"the vault {self.name} is larger than a vault can be")
+        return content
+
+    def create(self, content: bytes) -> None:
+        from gateway.store import vaults
+
+        now = datetime.now(UTC)
+        if not self._database().transaction(lambda connection: vaults.create(connection, content, now)):
+            raise VaultError(f"there is a vault {self.name} already; it was left as it is")
+
+    def change(self, work: Callable[[bytes], bytes]) -> None:
+        while not self._changed(work):
+            pass  # another writer was first, so one of them got on
+
+    def _changed(self, work: Callable[[bytes], bytes]) -> bool:
+        from gateway.store import vaults
+
+        before = self.read()
+        after, now = work(before), datetime.now(UTC)
+        return self._database().transaction(lambda connection: vaults.replace(connection, before, after, now))
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
