@@ -43,7 +43,14 @@ from gateway.models import (
 from gateway.money import plain
 from gateway_aurpay import auth, callbacks, inferred, mapping, wire
 from gateway_aurpay.capabilities import ADDRESS_BY_SETTINGS, CAPABILITIES, KEYS_BY_HAND, as_signed
-from gateway_aurpay.settings import ApiKeyAuth, AurpaySettings, LoginCredentials, SignatureAuth, WithdrawCall
+from gateway_aurpay.settings import (
+    ApiKeyAuth,
+    AurpaySettings,
+    CallbackSecrets,
+    LoginCredentials,
+    SignatureAuth,
+    WithdrawCall,
+)
 
 __all__ = ["Aurpay"]
 
@@ -59,7 +66,7 @@ class Aurpay(Adapter[AurpaySettings]):
         super().__init__(account)
         self.site = mapping.Site(self.settings.base_url, account.environment, self.settings.zone)
 
-    def make_auth(self, credentials: ApiKeyAuth | SignatureAuth | LoginCredentials) -> Auth:
+    def make_auth(self, credentials: ApiKeyAuth | SignatureAuth | LoginCredentials | CallbackSecrets) -> Auth:
         match credentials:
             case ApiKeyAuth(api_key=key):
                 return auth.ApiKey(key)
@@ -67,6 +74,8 @@ class Aurpay(Adapter[AurpaySettings]):
                 return auth.Signature(token, secret)
             case LoginCredentials():
                 return auth.Login(credentials, self.account.now)
+            case CallbackSecrets():
+                return auth.CallbacksOnly(credentials)
             case other:
                 assert_never(other)
 
@@ -286,7 +295,7 @@ class Aurpay(Adapter[AurpaySettings]):
         return self.settings.callback.strict
 
     def read_callback(self, callback: IncomingCallback) -> Notice:
-        return callbacks.read(callback, self.settings)
+        return callbacks.read(callback, self.settings, self.account.ring())
 
 
 def _paged(path: str, query: Query, page: type[Page[T]], convert: Callable[[Any], T]) -> Operation[Page[T]]:

@@ -17,9 +17,9 @@ from gateway.exchange import Operation, Request, Signing, ask
 from gateway.models import IssuedKey
 from gateway.secrets import Secret
 from gateway_aurpay import wire
-from gateway_aurpay.settings import LoginCredentials
+from gateway_aurpay.settings import CallbackSecrets, LoginCredentials
 
-__all__ = ["ApiKey", "Login", "Signature", "date_text", "obtain_key", "signature"]
+__all__ = ["ApiKey", "CallbacksOnly", "Login", "Signature", "date_text", "obtain_key", "signature"]
 
 _KEY_HEADER = "API-Key"
 _MOST_AHEAD = timedelta(minutes=5)
@@ -137,6 +137,26 @@ class Login:
     def secrets(self) -> Iterable[Secret]:
         held = self._held
         return (self._credentials.password,) if held is None else (self._credentials.password, held.key)
+
+
+class CallbacksOnly:
+    """The callback page's token and secret: to be hidden from every report as others are, and never signed with."""
+
+    numbered = False
+
+    def __init__(self, credentials: CallbackSecrets) -> None:
+        self._credentials = credentials
+        self.key_id = _fingerprint("callback", credentials.token.reveal())
+
+    def sign(self, request: Request, signing: Signing) -> Request:
+        raise AuthenticationFailed(
+            "these secrets prove callbacks; no request is made with them",
+            outcome=Outcome.NOT_SENT,
+            hint="add an API key or a signature pair to the ring: `gateway keys create`",
+        )
+
+    def secrets(self) -> Iterable[Secret]:
+        return (self._credentials.token, self._credentials.secret)
 
 
 def obtain_key(credentials: LoginCredentials, asked_at: datetime) -> Operation[IssuedKey]:

@@ -8,37 +8,49 @@ from __future__ import annotations
 
 import base64
 import hmac
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from gateway.contracts import IncomingCallback, Notice, Proof
 from gateway.exchange import decode_json
 from gateway.secrets import Secret
-from gateway_aurpay.settings import ApiKeyAuth, AurpaySettings
+from gateway_aurpay.settings import ApiKeyAuth, AurpaySettings, CallbackSecrets, LoginCredentials
 
 __all__ = ["read"]
 
 _NUMBER_LENGTH = 64
 
 
-def read(callback: IncomingCallback, settings: AurpaySettings) -> Notice:
-    """The proof against every secret of the settings, and the number of the order where the body has one."""
-    checked = list(_checks(callback, settings))
+def read(callback: IncomingCallback, settings: AurpaySettings, ring: Sequence[Any] = ()) -> Notice:
+    """The proof against every secret in force, and the number of the order where the body has one.
+
+    `ring` are the credentials of the account's ring that are valid now: while a secret replaces another, both are.
+    """
+    checked = list(_checks(callback, settings, ring))
     wrong = [reason for reason in checked if reason]
     proof = Proof.ABSENT if not checked else Proof.DIFFERS if wrong else Proof.MATCHES
     return Notice(proof=proof, reason="; ".join(wrong), provider_id=_number(callback.body))
 
 
-def _checks(callback: IncomingCallback, settings: AurpaySettings) -> Iterator[str]:
+def _checks(callback: IncomingCallback, settings: AurpaySettings, ring: Sequence[Any]) -> Iterator[str]:
     """What is wrong with each proof that can be checked; an empty text when it is right."""
     expected, headers = settings.callback, callback.headers
-    if expected.secret:
-        yield _signature(callback, expected.secret, timedelta(seconds=expected.window))
-    if expected.token:
-        yield _compared("Callback-Token", headers.get("callback-token"), expected.token, Secret.encode)
+    kept = [credentials for credentials in ring if isinstance(credentials, CallbackSecrets)]
+    secrets = (*expected.secret, *(credentials.secret for credentials in kept))
+    if secrets:
+        yield _signature(callback, secrets, timedelta(seconds=expected.window))
+    tokens = (*expected.token, *(credentials.token for credentials in kept))
+    if tokens:
+        yield _compared("Callback-Token", headers.get("callback-token"), tokens, Secret.encode)
     # In the API-key flavour the merchant's own key comes along (D); it is compared where it does.
-    if isinstance(settings.auth, ApiKeyAuth) and "api-key" in headers:
-        yield _compared("Api-Key", headers["api-key"], (settings.auth.api_key,), Secret.encode)
+    signs = (settings.auth, *ring)
+    keys = tuple(credentials.api_key for credentials in signs if isinstance(credentials, ApiKeyAuth))
+    if keys and "api-key" in headers:
+        wrong = _compared("Api-Key", headers["api-key"], keys, Secret.encode)
+        # Where keys come from a login too, it may be one of those, and which of them is sent is not documented.
+        if not wrong or not any(isinstance(credentials, LoginCredentials) for credentials in signs):
+            yield wrong
 
 
 def _signature(callback: IncomingCallback, secrets: tuple[Secret, ...], window: timedelta) -> str:

@@ -16,6 +16,7 @@ __all__ = [
     "ApiKeyAuth",
     "AurpaySettings",
     "CallbackProof",
+    "CallbackSecrets",
     "CryptoCurrenciesCall",
     "LightningBalanceCall",
     "LoginCredentials",
@@ -36,6 +37,13 @@ def _path(value: str) -> str:
 def _header(value: Secret) -> Secret:
     if not re.fullmatch(r"[!-~]+", value.reveal()):
         raise ValueError("goes into an HTTP header: printable ASCII without spaces or line ends")
+    return value
+
+
+def _filled(value: Secret) -> Secret:
+    # What is signed with an empty secret, anybody can sign.
+    if not value.reveal():
+        raise ValueError("is empty")
     return value
 
 
@@ -95,6 +103,16 @@ class CallbackProof(Setting):
     strict: bool = Field(default=False, description="reject callbacks whose proof does not match (its recipe is C)")
     window: Annotated[int, Field(ge=1, le=86_400)] = Field(
         default=300, description="seconds that the date of a callback may be from the time it comes, both ways"
+    )
+
+
+class CallbackSecrets(Setting):
+    """What the dashboard's callback page shows, kept in the ring: while one replaces another, both admit callbacks."""
+
+    kind: Literal["callback"] = Field(description="proves what the provider sends; requests are not made with it")
+    token: HeaderSecret = Field(description="the callback token that the provider sends along as Callback-Token")
+    secret: Annotated[Secret, AfterValidator(_filled)] = Field(
+        description="the callback secret that the provider signs with"
     )
 
 

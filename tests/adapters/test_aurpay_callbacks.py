@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +17,7 @@ from gateway.contracts import Account, IncomingCallback, Notice, Proof, ReadsCal
 from gateway.models import Environment
 from gateway_aurpay.adapter import Aurpay
 from gateway_aurpay.sandbox import AurpaySandbox
-from gateway_aurpay.settings import AurpaySettings
+from gateway_aurpay.settings import ApiKeyAuth, AurpaySettings, CallbackSecrets, LoginCredentials, SignatureAuth
 
 # The check value of the published recipe: secret, date and address give this signature.
 SECRET = "test-secret"
@@ -115,6 +118,81 @@ def test_the_merchants_key_is_compared_where_it_comes_along() -> None:
     assert differs.proof is Proof.DIFFERS
     assert "a-guess" not in differs.reason
     assert "own-key" not in differs.reason
+
+
+# The ring: its credentials prove callbacks beside those of the settings.
+
+OLD = CallbackSecrets(kind="callback", token="old-token", secret="old-secret")
+NEW = CallbackSecrets(kind="callback", token="new-token", secret="new-secret")
+PAIR = SignatureAuth(kind="signature", api_token="a-token", api_secret=SECRET)
+LOGIN = LoginCredentials(kind="login", username="u", password="p")
+
+
+def signed_with(credentials: CallbackSecrets, **headers: str) -> IncomingCallback:
+    """Written out from the recipe, not with the sandbox's own function."""
+    digest = hmac.new(credentials.secret.encode(), f"{DATE} | {URL}".encode(), hashlib.sha256).digest()
+    proof = {"signature": base64.b64encode(digest).decode(), "callback_token": credentials.token.reveal()}
+    return callback(**(proof | headers))
+
+
+def in_ring(incoming: IncomingCallback, *ring: Any, auth: Any = None, **proof: Any) -> Notice:
+    settings = AurpaySettings.model_validate(
+        {"provider": "aurpay", "environment": "sandbox", "auth": auth or {"kind": "ring"}, "callback": proof}
+    )
+    account = Account("shop", Environment.SANDBOX, settings, lambda: MOMENT, lambda: ring)
+    return Aurpay(account).read_callback(incoming)
+
+
+def test_a_rotation_of_callback_secrets_admits_both_then_only_the_new_one() -> None:
+    keys = [OLD]
+    settings = AurpaySettings.model_validate({"provider": "aurpay", "auth": {"kind": "ring"}})
+    account = Aurpay(Account("shop", Environment.LIVE, settings, lambda: MOMENT, lambda: tuple(keys)))
+
+    def proofs() -> tuple[Proof, Proof]:
+        return account.read_callback(signed_with(OLD)).proof, account.read_callback(signed_with(NEW)).proof
+
+    assert proofs() == (Proof.MATCHES, Proof.DIFFERS)
+    keys.append(NEW)
+    assert proofs() == (Proof.MATCHES, Proof.MATCHES)
+    keys.remove(OLD)
+    assert proofs() == (Proof.DIFFERS, Proof.MATCHES)
+    keys.clear()
+    assert proofs() == (Proof.ABSENT, Proof.ABSENT)
+
+
+def test_secrets_of_the_settings_and_of_the_ring_hold_side_by_side() -> None:
+    settings = {"token": "old-token", "secret": "old-secret"}
+    assert in_ring(signed_with(OLD), NEW, **settings).proof is Proof.MATCHES
+    assert in_ring(signed_with(NEW), NEW, **settings).proof is Proof.MATCHES
+    assert in_ring(signed_with(NEW), **settings).proof is Proof.DIFFERS
+    both = signed_with(NEW, callback_token="a-guess")
+    assert in_ring(both, NEW, **settings).reason == "the Callback-Token header does not match"
+    with_key = {"kind": "api-key", "api_key": "own-key"}
+    assert in_ring(signed_with(NEW, api_key="own-key"), NEW, auth=with_key).proof is Proof.MATCHES
+
+
+def test_keys_that_sign_requests_prove_no_callback() -> None:
+    # The pair's secret is the one that this callback is signed with; it is not a callback secret.
+    assert in_ring(callback(), PAIR, LOGIN) == Notice(proof=Proof.ABSENT)
+
+
+def test_the_merchants_key_may_be_any_in_the_ring() -> None:
+    keys = [ApiKeyAuth(kind="api-key", api_key=text) for text in ("key-one", "key-two")]
+    for text in ("key-one", "key-two"):
+        assert in_ring(callback(api_key=text), *keys).proof is Proof.MATCHES
+    differs = in_ring(callback(api_key="key-three"), *keys)
+    assert (differs.proof, differs.reason) == (Proof.DIFFERS, "the Api-Key header does not match")
+    assert in_ring(callback(), *keys).proof is Proof.ABSENT
+    assert in_ring(callback(api_key="key-three"), PAIR).proof is Proof.ABSENT
+
+
+def test_a_key_from_a_login_is_not_compared() -> None:
+    key = ApiKeyAuth(kind="api-key", api_key="key-one")
+    assert in_ring(callback(api_key="issued"), LOGIN).proof is Proof.ABSENT
+    assert in_ring(callback(api_key="issued"), LOGIN, key).proof is Proof.ABSENT
+    assert in_ring(callback(api_key="key-one"), LOGIN, key).proof is Proof.MATCHES
+    wrong = in_ring(signed_with(OLD, api_key="issued", signature="AAAA"), LOGIN, key, OLD)
+    assert wrong.reason == "the Signature header does not match"
 
 
 @pytest.mark.parametrize(
