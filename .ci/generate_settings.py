@@ -38,7 +38,8 @@ Arguments win over the environment, the environment over the file. A variable is
 two underscores for every step down: `GATEWAY_ACCOUNTS__SHOP__LIMITS__FROZEN=true`. Lists and tables are JSON there.
 
 - An unknown name is refused, and so is a value that is not of its type. The message has the path and no value.
-- A secret may be written `env:NAME` (an environment variable), `file:PATH` (a file's content) or as it is.
+- A secret may be written `env:NAME` (an environment variable), `file:PATH` (a file's content), `vault:account/label`
+  (what the vault keeps under that name, see `[vault]`) or as it is.
 - A time is a text of a whole number and its unit, `"60s"`, `"15m"`, `"12h"` or `"1d"`.
 - An amount is a text of a number and the code of a known asset, `"0.05 BTC"`; never a bare number.
 - An asset's code is `SYMBOL@network` for a coin on one network (`USDT@tron`), an ISO 4217 code (`USD`), or a bare

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from gateway.engine.effects import Flow
     from gateway.events.handlers import Since
     from gateway.exchange import Response
+    from gateway.keyring.masterkeys import MasterKey
     from gateway.models.base import Environment, Page
     from gateway.models.cards import Card, CardRequest, CardTransaction, OneTimeCode
     from gateway.models.choices import Choice
@@ -65,8 +66,9 @@ class AsyncGateway:
 
     `accounts`, `routes`, `store` and the other settings are those of the configuration file, as data. `clock`,
     `sleep` and `uniform` (a source of numbers from 0 to 1) replace time and chance in tests. `plugins` replaces
-    what is installed. `settings` is a configuration that was read before: no other is read then. Raises
-    ConfigurationError, with the path of every wrong setting.
+    what is installed. `settings` is a configuration that was read before: no other is read then. `vault_key` opens
+    the vault, whatever the settings say (`gateway.keyring`). Raises ConfigurationError, with the path of every wrong
+    setting.
     """
 
     def __init__(
@@ -77,6 +79,8 @@ class AsyncGateway:
         failover: Mapping[str, Any] | None = None,
         reconcile: Mapping[str, Any] | None = None,
         store: str | None = None,
+        vault: Mapping[str, Any] | None = None,
+        vault_key: MasterKey | None = None,
         worker: Mapping[str, Any] | None = None,
         watch: Mapping[str, Any] | None = None,
         telemetry: bool | None = None,
@@ -92,19 +96,23 @@ class AsyncGateway:
         file: str | os.PathLike[str] | None = None,
         settings: GatewaySettings | None = None,
     ) -> None:
-        from gateway.config import load_settings
+        from gateway.config import load, references
         from gateway.core import Core
         from gateway.plugins import load_plugins
 
         plugins = plugins or load_plugins()  # first: settings may name their assets
-        if settings is None:
-            settings = load_settings(
+        if settings is not None:
+            found = references(settings, vault_key)
+        else:
+            settings, found = load(
                 file,
                 accounts=accounts,
                 routes=routes,
                 failover=failover,
                 reconcile=reconcile,
                 store=store,
+                vault=vault,
+                vault_key=vault_key,
                 worker=worker,
                 watch=watch,
                 telemetry=telemetry,
@@ -114,7 +122,7 @@ class AsyncGateway:
                 callback_timeout=callback_timeout,
                 trusted_proxies=trusted_proxies,
             )
-        self._core: Core = Core(settings, plugins, clock=clock, uniform=uniform)
+        self._core: Core = Core(settings, plugins, clock=clock, uniform=uniform, found=found)
         self._sleep = sleep
         self._closed = False
         self.orders = Orders(self)

@@ -14,9 +14,17 @@ from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    IPvAnyAddress,
+    IPvAnyNetwork,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from gateway.capabilities import OPERATIONS
@@ -26,22 +34,31 @@ from gateway.models.base import KnownAsset
 from gateway.models.orders import Settlement
 from gateway.money import Money
 from gateway.plugins import Plugins
+from gateway.references import References, resolve_secret
 from gateway.secrets import Secret
+
+if TYPE_CHECKING:
+    from gateway.keyring.masterkeys import MasterKey
 
 __all__ = [
     "DEFAULT_STORE",
     "Failover",
     "GatewaySettings",
+    "KeySettings",
     "Pause",
     "ReconcileSettings",
     "Route",
+    "VaultSettings",
     "WatchSettings",
     "WorkerSettings",
     "account_settings",
     "check_settings",
+    "load",
     "load_settings",
     "read_file",
     "read_settings",
+    "references",
+    "references_of",
     "resolve_secret",
 ]
 
@@ -56,6 +73,10 @@ M = TypeVar("M", bound=Setting)
 
 def _several(value: object) -> object:
     return (value,) if isinstance(value, (str, Secret)) else value
+
+
+def _several_addresses(value: object) -> object:
+    return value if isinstance(value, (list, tuple)) else (value,)
 
 
 def _long_enough(value: Secret) -> Secret:
@@ -205,6 +226,62 @@ class ReconcileSettings(Setting):
     repair: bool = Field(default=False, description="whether what is known here follows what the provider shows")
 
 
+class KeySettings(Setting):
+    """The accounts' rings of keys."""
+
+    refresh: Duration = Field(
+        default=timedelta(seconds=5), description="how long a change of a ring may take to reach all processes"
+    )
+    expiring: Duration = Field(
+        default=timedelta(days=7), description="how long before a key expires `gateway doctor` and an event tell"
+    )
+    oldest: Duration = Field(
+        default=timedelta(days=365), description="from what age on `gateway doctor` says to replace a key"
+    )
+
+
+def _outside_the_vault(value: object) -> object:
+    if isinstance(value, str) and value.startswith("vault:"):
+        raise ValueError("cannot be in the vault that it opens: use env:NAME or file:PATH")
+    return value
+
+
+class VaultSettings(Setting):
+    """Where secrets are kept that are written `vault:account/label`, and what opens it.
+
+    At most one of `key`, `key_file`, `passphrase` and `external`; with none, the environment variable
+    GATEWAY_VAULT_KEY has the key. `gateway vault init` makes the vault.
+    """
+
+    at: Annotated[str, Field(min_length=1)] = Field(
+        default="gateway.vault",
+        description="a file, a relative path being beside the configuration file; `store`: in the store",
+    )
+    key: Annotated[Secret, BeforeValidator(_outside_the_vault)] | None = Field(
+        default=None, description="the master key: 32 bytes, as 64 hex digits or in Base64"
+    )
+    key_file: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None,
+        description="a file with such a key that only this user can read, a relative path being beside the "
+        "configuration file",
+    )
+    passphrase: Annotated[Secret, BeforeValidator(_outside_the_vault)] | None = Field(
+        default=None, description="a text instead of a key; opening the vault takes a part of a second and 128 MiB then"
+    )
+    external: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")] | None = Field(
+        default=None,
+        description="`module:attribute`, which names a `gateway.keyring.ExternalKey` or a callable that returns one, "
+        "for a key that a service keeps",
+    )
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        given = [name for name in ("key", "key_file", "passphrase", "external") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} are both given: expected one")
+        return self
+
+
 class GatewaySettings(Setting):
     """The whole configuration. `accounts` are checked by their adapters' own settings models."""
 
@@ -238,11 +315,20 @@ class GatewaySettings(Setting):
     # Not shown: the tables are as they were written, and a secret may stand there itself.
     accounts: dict[str, dict[str, Any]] = Field(default_factory=dict, repr=False, description="one table an account")
     routes: tuple[Route, ...] = Field(default=(), description="which accounts serve which operation")
+    egress: Annotated[tuple[IPvAnyAddress, ...], BeforeValidator(_several_addresses)] = Field(
+        default=(),
+        description="the addresses that providers see requests come from, for keys that are restricted to some; an "
+        "account can have its own",
+    )
+    keys: KeySettings = Field(default_factory=KeySettings, description="the accounts' rings of keys")
     failover: Failover = Field(
         default_factory=Failover, description="when an account that keeps failing is passed over"
     )
     reconcile: ReconcileSettings = Field(
         default_factory=ReconcileSettings, description="when the worker compares the providers' books with the store"
+    )
+    vault: VaultSettings | None = Field(
+        default=None, description="where secrets are kept that are written `vault:account/label`"
     )
     worker: WorkerSettings = Field(default_factory=WorkerSettings, description="the worker")
     watch: WatchSettings = Field(default_factory=WatchSettings, description="how often what can change is read again")
@@ -267,6 +353,7 @@ class _Environment(BaseSettings):
     routes: list[Any] | None = None
     failover: dict[str, Any] | None = None
     reconcile: dict[str, Any] | None = None
+    vault: dict[str, Any] | None = None
     worker: dict[str, Any] | None = None
     watch: dict[str, Any] | None = None
     telemetry: Any = None
@@ -332,12 +419,49 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def load_settings(file: str | os.PathLike[str] | None = None, **given: Any) -> GatewaySettings:
+def load_settings(
+    file: str | os.PathLike[str] | None = None, *, vault_key: MasterKey | None = None, **given: Any
+) -> GatewaySettings:
     """The configuration of a file (optional), the environment (`GATEWAY_…`, nested with `__`) and keyword arguments.
 
-    Raises ConfigurationError.
+    `vault_key` opens the vault instead of what the settings say. Raises ConfigurationError.
     """
-    return check_settings(read_settings(file, **given))
+    settings, found = load(file, vault_key=vault_key, **given)
+    found.close()
+    return settings
+
+
+def load(
+    file: str | os.PathLike[str] | None = None, *, vault_key: MasterKey | None = None, **given: Any
+) -> tuple[GatewaySettings, References]:
+    """The same together with what its secrets refer to, for those of the accounts. To be closed or handed over."""
+    if vault_key is not None and given.get("vault") is None:
+        given["vault"] = {}
+    data = read_settings(file, **given)
+    found = references_of(data, vault_key)
+    try:
+        return check_settings(data, found), found
+    except BaseException:
+        found.close()
+        raise
+
+
+def references_of(data: Mapping[str, Any], vault_key: MasterKey | None = None) -> References:
+    """What the secrets in this data refer to, which need not be right: the vault's settings are checked when it is
+    opened.
+    """
+
+    def vault() -> VaultSettings | None:
+        table = data.get("vault")
+        return None if table is None else _checked(VaultSettings, _table(table, "vault"), "vault")
+
+    return References(vault, str(data.get("store", DEFAULT_STORE)), key=vault_key)
+
+
+def references(settings: GatewaySettings, vault_key: MasterKey | None = None) -> References:
+    """What the secrets in the accounts of this configuration refer to."""
+    vault = settings.vault or (VaultSettings() if vault_key is not None else None)
+    return References(lambda: vault, settings.store, key=vault_key)
 
 
 def read_settings(file: str | os.PathLike[str] | None = None, **given: Any) -> dict[str, Any]:
@@ -346,17 +470,27 @@ def read_settings(file: str | os.PathLike[str] | None = None, **given: Any) -> d
     data = _merged(data, _from_environment())
     data = _merged(data, {key: value for key, value in given.items() if value is not None})
     store = data.get("store")
-    if isinstance(store, str) and store.startswith(("env:", "file:")):
+    if isinstance(store, str) and store.startswith(("env:", "file:", "vault:")):
         try:
             data["store"] = resolve_secret(store)
         except ValueError as error:
             raise ConfigurationError(f"store: {error}") from None
+    if "vault" not in data and os.environ.get("GATEWAY_VAULT_KEY"):
+        data["vault"] = {}
+    if isinstance(data.get("vault"), Mapping) and "at" not in data["vault"] and file is not None:
+        data["vault"] = {**data["vault"], "at": str(Path(file).resolve().parent / VaultSettings().at)}
     return data
 
 
-def check_settings(data: Mapping[str, Any]) -> GatewaySettings:
-    """The configuration that this data is; its accounts are checked when they are opened. Raises ConfigurationError."""
-    settings = _checked(GatewaySettings, data)
+def check_settings(data: Mapping[str, Any], found: References | None = None) -> GatewaySettings:
+    """The configuration that this data is; its accounts are checked when they are opened. Raises ConfigurationError.
+
+    `found` has the vault for secrets that are in it; without, it is opened for them and closed again.
+    """
+    if found is None:
+        with references_of(data) as found:
+            return check_settings(data, found)
+    settings = _checked(GatewaySettings, data, found=found)
     known = set(settings.accounts)
     for index, route in enumerate(settings.routes):
         for account in route.accounts:
@@ -389,19 +523,25 @@ def read_file(path: Path) -> dict[str, Any]:
         # Beside the file, not in whatever folder the process was started: a second, empty database would forget
         # every reference.
         data["store"] = "sqlite:///" + str(path.resolve().parent / store.removeprefix("sqlite:///"))
+    vault = data.get("vault")
+    if isinstance(vault, dict):
+        for name in ("at", "key_file"):
+            if isinstance(vault.get(name), str) and (name, vault[name]) != ("at", "store") and vault[name]:
+                vault[name] = str(path.resolve().parent / vault[name])
     return data
 
 
-def account_settings(name: str, data: Mapping[str, Any], plugins: Plugins) -> AccountSettings:
-    """One account's table, checked by its adapter's own settings model."""
+def account_settings(
+    name: str, data: Mapping[str, Any], plugins: Plugins, found: References | None = None
+) -> AccountSettings:
+    """One account's table, checked by its adapter's own settings model. `found` has the vault for its secrets."""
     if not _NAME.fullmatch(name):
         raise ConfigurationError(
             f"accounts.{name[:64]!r}: no name of an account",
             hint="expected 1 to 64 letters (A-Z, a-z), digits, '-' and '_'",
         )
     place = f"accounts.{name}"
-    if not isinstance(data, Mapping):
-        raise ConfigurationError(f"{place}: expected a table")
+    data = _table(data, place)
     provider = data.get("provider")
     if not isinstance(provider, str):
         raise ConfigurationError(
@@ -412,35 +552,19 @@ def account_settings(name: str, data: Mapping[str, Any], plugins: Plugins) -> Ac
         model = plugins.provider(provider).settings
     except ConfigurationError as error:
         raise ConfigurationError(f"{place}.provider: {error.message}", hint=error.hint) from None
-    return _checked(model, data, place)
+    return _checked(model, data, place, found)
 
 
-def resolve_secret(reference: str) -> str:
-    """The text that a reference stands for: `env:NAME`, `file:PATH`, or the text itself. Raises ValueError, without
-    it.
-    """
-    kind, _, rest = reference.partition(":")
-    if kind == "env":
-        value = os.environ.get(rest)
-        if not value:
-            raise ValueError(f"the environment variable {rest} is not set")
-        return value
-    if kind == "file":
-        try:
-            value = Path(rest).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"the file {rest} cannot be read ({type(error).__name__})") from None
-        if not value:
-            raise ValueError(f"the file {rest} is empty")
-        return value
-    if kind == "vault":
-        raise ValueError("this version has no vault: use env:NAME or file:PATH")
-    return reference
+def _table(data: Any, place: str) -> Mapping[str, Any]:
+    if not isinstance(data, Mapping):
+        raise ConfigurationError(f"{place}: expected a table")
+    return data
 
 
-def _checked(model: type[M], data: Mapping[str, Any], place: str = "") -> M:
+def _checked(model: type[M], data: Mapping[str, Any], place: str = "", found: References | None = None) -> M:
+    resolve = (found or References(lambda: None, DEFAULT_STORE)).resolve
     try:
-        return model.model_validate(dict(data), context={"resolve_secret": resolve_secret})
+        return model.model_validate(dict(data), context={"resolve_secret": resolve})
     except ValidationError as error:
         problems = [
             f"{_path(place, problem['loc'], data)}: {_words(problem)}"

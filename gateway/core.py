@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from gateway.accounts import OpenAccount
-from gateway.config import GatewaySettings, Route, account_settings
+from gateway.config import GatewaySettings, Route, account_settings, references
 from gateway.contracts.settings import AccountSettings
 from gateway.engine.clock import Clock, Deadline, SystemClock
 from gateway.engine.rates import RateWindow
@@ -22,9 +22,11 @@ from gateway.models.base import Environment
 from gateway.models.orders import Settlement
 from gateway.observation import Record
 from gateway.plugins import Plugins
+from gateway.references import References
 
 if TYPE_CHECKING:
     from gateway.engine.http import Connection
+    from gateway.keyring.vault import Vault
     from gateway.store.database import Database
 
 __all__ = ["Candidate", "Candidates", "Core", "Telling"]
@@ -79,7 +81,10 @@ class Telling:
 
 
 class Core:
-    """One gateway's state. Accounts are opened when the gateway is; the store when it is first needed."""
+    """One gateway's state. Accounts are opened when the gateway is; the store and the vault when first needed.
+
+    `found` is what reading the configuration left open for the accounts' secrets.
+    """
 
     def __init__(
         self,
@@ -88,8 +93,10 @@ class Core:
         *,
         clock: Clock | None = None,
         uniform: Callable[[], float] = random.random,
+        found: References | None = None,
     ) -> None:
         self.settings = settings
+        self.references = found or references(settings)
         self.plugins = plugins
         self.clock = clock or SystemClock()
         self.accounts: dict[str, OpenAccount] = {}
@@ -101,14 +108,17 @@ class Core:
         self._windows: dict[tuple[str, str], RateWindow] = {}
         self._database: Database | None = None
         self._lock = threading.Lock()
-        for name, table in settings.accounts.items():
-            self.add_account(name, table)
+        try:
+            for name, table in settings.accounts.items():
+                self.add_account(name, table)
+        finally:
+            self.references.hand_over(self.database)
 
     def add_account(self, name: str, table: Mapping[str, Any]) -> OpenAccount:
         """Open a further account, also while the gateway is running. Raises ConfigurationError."""
         if name in self.accounts:
             raise ConfigurationError(f"accounts.{name}: there is an account of this name already")
-        checked: AccountSettings = account_settings(name, table, self.plugins)
+        checked: AccountSettings = account_settings(name, table, self.plugins, self.references)
         provider = self.plugins.provider(checked.provider)
         account = OpenAccount(name, provider, checked, clock=self.clock, observe=self.observe, uniform=self._uniform)
         # Two accounts with one key share its rate limit.
@@ -157,6 +167,10 @@ class Core:
                         )
                     self._database = database
         return self._database
+
+    def vault(self) -> Vault:
+        """The vault, which is read at every call of it. Raises VaultError, with what to do when none is configured."""
+        return self.references.vault()
 
     def deadline(self, seconds: float | None, *accounts: OpenAccount) -> Deadline:
         """The call's own deadline, else the account's `timeout`."""
