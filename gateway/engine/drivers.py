@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from gateway.engine.effects import Checkpoint, Effect, Enter, Flow, Leave, Pause, Send, Transact
+from gateway.engine.effects import Block, Checkpoint, Effect, Enter, Flow, Leave, Pause, Send, Transact
 from gateway.engine.http import AsyncTransport, Connection, SyncTransport
 from gateway.errors import ConfigurationError, Conflict
 
@@ -95,6 +95,8 @@ class SyncDriver:
                 return self._database().together(effect.work).result()
             case Transact():
                 return self._database().transaction(effect.work)
+            case Block():
+                return effect.work()
             case Checkpoint():
                 return None
             case Pause():
@@ -242,10 +244,12 @@ class AsyncDriver:
                 self._writer = _threads(store.parallel // 2)
         return store
 
-    async def _carry_out(self, effect: Send | Pause | Checkpoint | Enter | Leave) -> Any:
+    async def _carry_out(self, effect: Send | Pause | Block | Checkpoint | Enter | Leave) -> Any:
         match effect:
             case Send():
                 return await self._transport(effect.account).send(effect.request, effect.timeout)
+            case Block():
+                return await asyncio.to_thread(effect.work)
             case Checkpoint():
                 return None
             case Pause():

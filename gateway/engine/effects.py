@@ -11,7 +11,7 @@ from gateway.exchange import Request
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["Checkpoint", "Effect", "Enter", "Flow", "Leave", "Pause", "Send", "Transact", "transact"]
+__all__ = ["Block", "Checkpoint", "Effect", "Enter", "Flow", "Leave", "Pause", "Send", "Transact", "transact"]
 
 T = TypeVar("T")
 
@@ -45,6 +45,13 @@ class Transact:
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """Run this, which may take its time (a file, a slow key derivation, a service), away from any event loop."""
+
+    work: Callable[[], Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """Do nothing; a cancellation that came during the transaction before is met here."""
 
@@ -67,7 +74,7 @@ class Leave:
     lane: str
 
 
-Effect: TypeAlias = Send | Pause | Transact | Checkpoint | Enter | Leave
+Effect: TypeAlias = Send | Pause | Transact | Block | Checkpoint | Enter | Leave
 Flow: TypeAlias = Generator[Effect, Any, T]
 """What every flow is: a generator of effects whose return value is the result."""
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from gateway.capabilities import OPERATIONS
+from gateway.engine import keys
 from gateway.engine.clock import Deadline
 from gateway.engine.effects import Checkpoint, Enter, Flow, Leave, Pause, Send, transact
 from gateway.engine.http import TransportFailure
@@ -17,20 +19,25 @@ from gateway.errors import (
     MalformedResponse,
     Outcome,
     OutcomeUnknown,
+    PermissionDenied,
     ProviderUnavailable,
     RateLimited,
     StoreError,
 )
 from gateway.exchange import Malformed, Operation, Request, Response, Signing
+from gateway.models.keys import Permission
 from gateway.observation import Record
 
 if TYPE_CHECKING:
     from gateway.accounts import OpenAccount
+    from gateway.ring import HeldKey
 
-__all__ = ["Begun", "Performance", "perform"]
+__all__ = ["Begun", "Performance", "needed", "perform"]
 
 T = TypeVar("T")
 
+_EVERYTHING = frozenset(Permission)
+_NEEDED = {permission: frozenset({permission}) for permission in Permission}
 _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 8.0
 _MOST_SENDINGS = 6
@@ -39,7 +46,8 @@ _SHORTEST_READ = 5.0
 
 class Performance:
     """One run of an operation: its name, its deadline, and what to do right before its first write leaves. One in the
-    `background` leaves half of the key's calls to the merchant's own.
+    `background` leaves half of the key's calls to the merchant's own. `permissions` are what its key needs, where its
+    name does not say it; `key` is the one key to use, whatever it may do.
     """
 
     def __init__(
@@ -50,6 +58,8 @@ class Performance:
         before_write: Callable[[], Flow[None]] | None = None,
         *,
         background: bool = False,
+        permissions: frozenset[Permission] | None = None,
+        key: HeldKey | None = None,
     ) -> None:
         self.account = account
         self.name = name
@@ -58,6 +68,14 @@ class Performance:
         self.journaled = before_write is not None
         self.wrote = False
         self.background = background
+        self.permissions = permissions if permissions is not None else needed(name)
+        self.key = key
+
+
+def needed(operation: str) -> frozenset[Permission]:
+    """What a key needs for this operation; for one that the gateway does not know, everything."""
+    known = OPERATIONS.get(operation)
+    return _NEEDED[known.permission] if known is not None else _EVERYTHING
 
 
 class Begun(Generic[T]):
@@ -139,25 +157,37 @@ def _exchange(run: Performance, request: Request) -> Flow[Any]:
     is safe.
     """
     account, renewed, sending = run.account, False, 0
+    without: tuple[str, ...] = ()
     while True:
         sending += 1
-        if request.signed:
-            yield from _login(run)
-        yield from _wait_for_rate(run)
-        signed, verdict = yield from _send(run, request, sending)
+        held = yield from _key(run, request, without)
+        with held.used():
+            if request.signed:
+                yield from _login(run, held)
+            place = yield from _wait_for_rate(run, request, held, alone=bool(without))
+            with held.standing_in(place):
+                if place is not held:
+                    yield from _login(run, place)
+                signed, verdict = yield from _send(run, place, request, sending)
+            held = place
         if verdict.error is None:
+            if held.key.refused_at is not None and request.signed:
+                yield from keys.accepted(account, held)
             return verdict.value
-        if isinstance(verdict.error, AuthenticationFailed) and request.signed and not renewed:
-            # A 401 means that nothing was done, so a write too may be repeated, once, with a renewed key.
-            if account.login is not None:
-                account.login.refused(signed)
+        if isinstance(verdict.error, AuthenticationFailed) and request.signed:
+            # A 401 means that nothing was done, so a write too may be repeated, once, with a renewed or another key.
+            if held.login is not None and not renewed and not without:
+                held.login.refused(signed)
                 renewed = True
+                continue
+            if not without and run.key is None and (yield from _another(run, held)):
+                without = (held.label,)
                 continue
             raise verdict.error
         if not verdict.again:
             raise verdict.error
         if verdict.after is not None:
-            yield from _close_key(account, verdict.after)
+            yield from _close_key(account, held, verdict.after)
         if sending >= _MOST_SENDINGS:
             raise verdict.error
         pause = verdict.after if verdict.after is not None else account.backoff(sending, _FIRST_PAUSE, _LONGEST_PAUSE)
@@ -166,12 +196,38 @@ def _exchange(run: Performance, request: Request) -> Flow[Any]:
         yield Pause(pause)
 
 
-def _login(run: Performance) -> Flow[None]:
+def _key(run: Performance, request: Request, without: tuple[str, ...]) -> Flow[HeldKey]:
+    """The key that this sending goes out with. Raises PermissionDenied where the account has none that may do it."""
+    account = run.account
+    if not request.signed:
+        return account.unsigned
+    if run.key is not None:
+        return run.key
+    if account.ring_due():
+        yield from keys.refresh(account, run.deadline)
+    return account.ring.choose(run.permissions, account.clock.monotonic(), without=without)
+
+
+def _another(run: Performance, held: HeldKey) -> Flow[bool]:
+    """The key was refused: set it aside. Whether another one can be tried; one that was added elsewhere counts."""
+    account = run.account
+    if not account.works_with_ring:
+        return False
+    yield from keys.set_aside(account, held)
+    yield from keys.refresh(account, run.deadline)
+    try:
+        account.ring.choose(run.permissions, account.clock.monotonic(), without=(held.label,))
+    except PermissionDenied:
+        return False
+    return True
+
+
+def _login(run: Performance, held: HeldKey) -> Flow[None]:
     """Obtain a key where one is due; a hundred calls at once make one login."""
-    auth = run.account.login
+    auth = held.login
     if auth is None or not auth.login_due():
         return
-    lane = f"login {run.account.name}"
+    lane = f"login {run.account.name} {held.label}"
     yield Enter(lane, run.deadline.remaining())
     try:
         if auth.login_due():
@@ -182,12 +238,20 @@ def _login(run: Performance) -> Flow[None]:
     run.account.learn_secrets()
 
 
-def _wait_for_rate(run: Performance) -> Flow[None]:
-    free, wait = yield from _reserve(run)
+def _wait_for_rate(run: Performance, request: Request, held: HeldKey, *, alone: bool) -> Flow[HeldKey]:
+    """Wait for a place among the calls of this key, or of one that can stand in for it; which one it became."""
+    account = run.account
+
+    def others() -> list[HeldKey]:
+        if not request.signed or alone or run.key is not None:
+            return []
+        return account.ring.others(run.permissions, held, account.clock.monotonic())
+
+    place, free, wait = yield from _reserve(run, held, others)
     while not free and run.background and wait < run.deadline.remaining():
         # It took no place ahead of others, so it asks again when one may be free.
         yield Pause(max(wait, _FIRST_PAUSE))
-        free, wait = yield from _reserve(run)
+        place, free, wait = yield from _reserve(run, held, others)
     if not free:
         raise RateLimited(
             f"the key's rate limit leaves no room for {wait:.0f} s, longer than this call may take; nothing was sent",
@@ -197,36 +261,39 @@ def _wait_for_rate(run: Performance) -> Flow[None]:
         )
     if wait > 0:
         yield Pause(wait)
+    return place
 
 
-def _reserve(run: Performance) -> Flow[tuple[bool, float]]:
-    """A place among the calls that the key may make: of all processes together, where the provider says how many."""
+def _reserve(run: Performance, held: HeldKey, others: Callable[[], list[HeldKey]]) -> Flow[tuple[HeldKey, bool, float]]:
+    """A place among the calls that the key may make: of all processes together, where the provider says how many. When
+    it has none free at once, the others are asked, and the one that is free soonest has it.
+    """
     account, patience = run.account, run.deadline.remaining()
-    if account.rate_limit is not None:
+    if held.window.limit is not None:
         try:
-            free, wait = yield from transact(
-                lambda connection: account.reserve_call(connection, patience, background=run.background)
+            place, free, wait = yield from transact(
+                lambda connection: account.reserve_call(connection, held, others, patience, background=run.background)
             )
         except StoreError:
             pass  # a read needs no store, so its failure is none of the read's: this process keeps to the limit alone
         else:
             if free:
-                account.window.note(account.clock.monotonic() + wait)
-            return free, wait
-    return account.window.reserve(account.clock.monotonic(), patience)
+                place.window.note(account.clock.monotonic() + wait)
+            return place, free, wait
+    return held, *held.window.reserve(account.clock.monotonic(), patience)
 
 
-def _close_key(account: OpenAccount, seconds: float) -> Flow[None]:
+def _close_key(account: OpenAccount, held: HeldKey, seconds: float) -> Flow[None]:
     """The provider said when to come back."""
-    account.window.close_until(account.clock.monotonic() + seconds)
-    if account.rate_limit is not None:
+    held.window.close_until(account.clock.monotonic() + seconds)
+    if held.window.limit is not None:
         with contextlib.suppress(StoreError):
-            yield from transact(lambda connection: account.close_key(connection, seconds))
+            yield from transact(lambda connection: account.close_key(connection, held, seconds))
 
 
-def _send(run: Performance, request: Request, sending: int) -> Flow[tuple[Request, Verdict]]:
+def _send(run: Performance, held: HeldKey, request: Request, sending: int) -> Flow[tuple[Request, Verdict]]:
     """Sign and send once. Numbered requests of a key go out one at a time, so that the numbers arrive growing."""
-    account, auth = run.account, run.account.adapter.auth
+    account, auth = run.account, held.auth
     numbered = request.signed and auth.numbered
     lane = f"numbers {auth.key_id}"
     if numbered:

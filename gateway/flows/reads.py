@@ -86,7 +86,7 @@ def rate_headroom(account: OpenAccount) -> Flow[int | None]:
     try:
         return (yield from transact(account.free_calls))
     except StoreError:
-        return account.window.headroom(account.clock.monotonic())
+        return account.free_calls_here()
 
 
 def request(

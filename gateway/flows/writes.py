@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pydantic import BaseModel
 
 from gateway.core import Core
+from gateway.engine import keys
 from gateway.engine.clock import Deadline
 from gateway.engine.effects import Flow, Pause, transact
-from gateway.engine.perform import Begun, Performance, perform
+from gateway.engine.perform import Begun, Performance, needed, perform
 from gateway.errors import (
     AuthenticationFailed,
     Conflict,
@@ -145,6 +146,8 @@ def once(core: Core, write: Write[P], deadline: Deadline) -> Flow[P | None]:
     """
     try:
         begun = Begun(write.prepare())
+        if begun.request is not None and begun.request.signed:
+            yield from keys.prepare(write.account, needed(write.operation), deadline)
         entry = yield from _begin(core, write, deadline)
     except GatewayError as error:
         raise _not_sent(error).about(

@@ -540,8 +540,7 @@ restores = Table(
     Column("accepted_at", UtcDateTime),
 )
 
-# A key of an account's ring. Its secret is in the vault, under the account and the label. `revision` grows with every
-# change of what signing or choosing goes by, so that a process knows when to read the vault again.
+# A key of an account's ring. Its secret is in the vault, under the account and the label.
 api_keys = Table(
     "api_keys",
     metadata,
@@ -557,7 +556,6 @@ api_keys = Table(
     _text("pool"),
     _text("state"),
     _text("origin"),
-    Column("revision", Integer, nullable=False),
     Column("made_at", UtcDateTime),
     Column("expires_at", UtcDateTime),
     Column("verified_at", UtcDateTime),

@@ -34,7 +34,6 @@ def upgrade() -> None:
         sa.Column("pool", sa.Text, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("origin", sa.Text, nullable=False),
-        sa.Column("revision", sa.Integer, nullable=False),
         sa.Column("made_at", sa.Text),
         sa.Column("expires_at", sa.Text),
         sa.Column("verified_at", sa.Text),

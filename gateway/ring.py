@@ -1,0 +1,231 @@
+"""An account's keys, ready to sign, and the choice among them: the least powerful key that can do the job.
+
+For every operation: of the active keys those of the account's pool that have the permission and admit the gateway's
+addresses; of these the ones with the fewest permissions; of these the one with the most rate headroom. A key that the
+provider has refused is used only where no other is left.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import threading
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from gateway.contracts.adapter import Auth, LoginAuth
+from gateway.engine.rates import Headrooms, RateWindow
+from gateway.errors import ConfigurationError, NotFound, Outcome, PermissionDenied
+from gateway.models.keys import ApiKey, KeyState, Permission
+
+__all__ = ["Address", "HeldKey", "Ring"]
+
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class HeldKey:
+    """One key, ready to sign. `key` is what may be shown of it; `credentials` are what its auth was made from. One that
+    does not sign only proves what the provider sends.
+    """
+
+    def __init__(
+        self,
+        key: ApiKey,
+        auth: Auth,
+        window: RateWindow,
+        credentials: Any = None,
+        *,
+        signs: bool = True,
+    ) -> None:
+        self.key = key
+        self.auth = auth
+        self.window = window
+        self.credentials = credentials
+        self.signs = signs
+        self.login: LoginAuth | None = auth if isinstance(auth, LoginAuth) else None
+        self.in_flight = 0
+        self._lock = threading.Lock()
+
+    @property
+    def label(self) -> str:
+        return self.key.label
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Count a call that is under way with it."""
+        with self._lock:
+            self.in_flight += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.in_flight -= 1
+
+    def standing_in(self, other: HeldKey) -> AbstractContextManager[None]:
+        """Count a call of this key that goes out with the other one."""
+        return nullcontext() if other is self else other.used()
+
+    def __repr__(self) -> str:
+        return f"HeldKey({self.key.account}/{self.key.label})"
+
+
+class _Group:
+    """Keys that may stand in for each other in one kind of work."""
+
+    def __init__(self, keys: tuple[HeldKey, ...], now: float) -> None:
+        self.keys = keys
+        several = len(keys) > 1 and all(held.window.limit is not None for held in keys)
+        self._headrooms = Headrooms([held.window for held in keys], now) if several else None
+
+    def best(self, now: float) -> HeldKey:
+        return self.keys[self._headrooms.most(now) if self._headrooms is not None else 0]
+
+    def ordered(self, now: float) -> list[HeldKey]:
+        if self._headrooms is None:
+            return list(self.keys)
+        return [self.keys[place] for place in self._headrooms.ordered(now)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Snapshot:
+    """The keys at one time, those added first in front, and the groups that were asked for so far."""
+
+    keys: tuple[HeldKey, ...] = ()
+    groups: dict[frozenset[Permission], _Group] = field(default_factory=dict)
+
+
+class Ring:
+    """The keys of one account. `fixed` ones are those of its settings, and never change."""
+
+    def __init__(self, account: str, *, egress: Iterable[Address] = (), pool: str | None = None) -> None:
+        self.account = account
+        self.egress = tuple(egress)
+        self._pool = pool
+        self._snapshot = _Snapshot()
+        self._lock = threading.Lock()
+        self.loaded = False
+
+    @property
+    def keys(self) -> tuple[HeldKey, ...]:
+        return self._snapshot.keys
+
+    @property
+    def pool(self) -> str | None:
+        """The pool whose keys are used: that of the settings, else that of the oldest key in use."""
+        if self._pool is not None:
+            return self._pool
+        return next((held.key.pool for held in self._active()), None)
+
+    def take(self, keys: Iterable[tuple[HeldKey, ApiKey]]) -> None:
+        """These are the keys from now on, those added first in front, as they may be shown now. Work under way keeps
+        the key that it has.
+        """
+        found = tuple(keys)
+        with self._lock:
+            same = tuple(held for held, _ in found) == self._snapshot.keys
+            if same and all(held.key == key for held, key in found):
+                return
+            for held, key in found:
+                held.key = key
+            self._snapshot = _Snapshot(tuple(held for held, _ in found))
+            self.loaded = True
+
+    def changed(self) -> None:
+        """One of the keys is shown differently now: choose anew."""
+        with self._lock:
+            self._snapshot = _Snapshot(self._snapshot.keys)
+
+    def get(self, label: str) -> HeldKey:
+        """Raises NotFound."""
+        for held in self.keys:
+            if held.label == label:
+                return held
+        raise NotFound(
+            f"the ring of {self.account} has no key {label!r}",
+            account=self.account,
+            hint="it has " + (", ".join(held.label for held in self.keys) or "none; `gateway keys create` makes one"),
+        )
+
+    def choose(self, permissions: frozenset[Permission], now: float, *, without: Collection[str] = ()) -> HeldKey:
+        """The key for this work. `now` is of the monotonic clock. Raises PermissionDenied; nothing was sent."""
+        group = self._group(permissions, now)
+        if not without:
+            return group.best(now)
+        for held in group.ordered(now):
+            if held.label not in without:
+                return held
+        others = [held for held in self._suitable(permissions) if held.label not in without]
+        if others:
+            return min(others, key=lambda held: len(held.key.permissions))
+        raise self._denied(permissions)
+
+    def others(self, permissions: frozenset[Permission], held: HeldKey, now: float) -> list[HeldKey]:
+        """The keys that can stand in for this one, those with the most headroom first."""
+        keys = self._group(permissions, now).ordered(now)
+        return [other for other in keys if other is not held] if held in keys else []
+
+    def _group(self, permissions: frozenset[Permission], now: float) -> _Group:
+        snapshot = self._snapshot
+        group = snapshot.groups.get(permissions)
+        if group is None:
+            suitable = self._suitable(permissions)
+            if not suitable:
+                raise self._denied(permissions)
+            fewest = min(len(held.key.permissions) for held in suitable)
+            keys = tuple(held for held in suitable if len(held.key.permissions) == fewest)
+            group = snapshot.groups[permissions] = _Group(keys, now)
+        return group
+
+    def _suitable(self, permissions: frozenset[Permission]) -> list[HeldKey]:
+        able = [held for held in self.in_use() if permissions <= held.key.permissions and self._admits(held.key)]
+        # One that was refused may work again; it is tried before the work is given up.
+        return [held for held in able if held.key.refused_at is None] or able
+
+    def in_use(self) -> list[HeldKey]:
+        """The keys that new work can go out with."""
+        pool = self.pool
+        return [held for held in self._active() if held.key.pool == pool]
+
+    def _active(self) -> list[HeldKey]:
+        return [held for held in self.keys if held.signs and held.key.state is KeyState.ACTIVE]
+
+    def _admits(self, key: ApiKey) -> bool:
+        """Whether every address that the gateway may come from is admitted. Where none is configured nothing can be
+        said; the provider itself decides.
+        """
+        if key.networks is None:
+            return True
+        networks = [ipaddress.ip_network(network) for network in key.networks]
+        return all(any(address in network for network in networks) for address in self.egress)
+
+    def _denied(self, permissions: frozenset[Permission]) -> PermissionDenied | ConfigurationError:
+        usable = self.in_use()
+        needed = " and ".join(sorted(permissions))
+        if not self.keys:
+            return PermissionDenied(
+                f"the ring of {self.account} has no key; nothing was sent",
+                account=self.account,
+                outcome=Outcome.NOT_SENT,
+                hint=f"`gateway keys create --account {self.account}`",
+            )
+        able = [held for held in usable if permissions <= held.key.permissions]
+        if able:
+            confined = "; ".join(f"{held.label} to {', '.join(held.key.networks or ())}" for held in able[:5])
+            outside = ", ".join(map(str, self.egress))
+            return PermissionDenied(
+                f"no key of {self.account} with the permission {needed} admits the address {outside} ({confined}); "
+                "nothing was sent",
+                account=self.account,
+                outcome=Outcome.NOT_SENT,
+                hint=f"admit it at the provider (`gateway keys edit`), or correct accounts.{self.account}.egress",
+            )
+        there = "; ".join(f"{held.label}: {', '.join(sorted(held.key.permissions))}" for held in usable[:5])
+        missing = f"of the pool {self.pool} " if any(held.key.pool != self.pool for held in self.keys) else ""
+        return PermissionDenied(
+            f"no active key {missing}of {self.account} has the permission {needed}"
+            f"{f' ({there})' if there else ''}; nothing was sent",
+            account=self.account,
+            outcome=Outcome.NOT_SENT,
+            hint=f"`gateway keys create --account {self.account} --permission {sorted(permissions)[0]}`",
+        )
