@@ -27,6 +27,7 @@ from gateway.money import Money
 from gateway_aurex import mapping, wire
 from gateway_aurex.auth import BearerAuth
 from gateway_aurex.capabilities import CAPABILITIES
+from gateway_aurex.keys import RULES
 from gateway_aurex.settings import AurexSettings, BearerKey
 
 __all__ = ["PROVIDER", "AurexAdapter"]
@@ -252,6 +253,7 @@ PROVIDER = Provider(
     capabilities=CAPABILITIES,
     settles_to=Settlement.CUSTOMER,
     rate_limit=RateLimit(60, 60),
+    keys=RULES,
     sandbox="gateway_aurex.sandbox:AurexSandbox",
     documentation="https://docs.aurex.cash/cards-and-usage/api/overview",
 )

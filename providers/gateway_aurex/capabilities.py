@@ -114,8 +114,9 @@ CAPABILITIES = Capabilities.of(
         "D",
         f"{_API}/auth",
         "keys are made in the dashboard only",
-        instead="make a key in the dashboard and put it into the account's settings; all keys share one balance, and "
-        "each has a rate limit and a markup of its own",
+        instead="`gateway keys guide create --account NAME` lists the steps; put the key into the account's settings, "
+        "or let `gateway keys create --account NAME` take it into its ring; all keys share one balance, and each has a "
+        "rate limit and a markup of its own",
     ),
     supported(
         "keys.verify",
@@ -129,8 +130,8 @@ CAPABILITIES = Capabilities.of(
         "D",
         f"{_API}/auth",
         "keys are revoked in the dashboard only",
-        instead="make a new key, put it into the account's settings, then revoke the old one in the dashboard: it "
-        "loses access at once",
+        instead="`gateway keys guide revoke --account NAME` lists the steps; have a new key in the account's settings "
+        "or its ring first, because a revoked one loses access at once",
     ),
     absent("callbacks.receive", _API, "the vendor sends none", instead=_POLL),
 )

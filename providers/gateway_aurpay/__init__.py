@@ -14,6 +14,7 @@ from gateway.hookspecs import hookimpl
 from gateway.models import Settlement
 from gateway_aurpay.adapter import Aurpay
 from gateway_aurpay.capabilities import CAPABILITIES
+from gateway_aurpay.keys import RULES
 from gateway_aurpay.settings import AurpaySettings
 
 __all__ = ["AURPAY", "gateway_register_providers"]
@@ -25,6 +26,7 @@ AURPAY = Provider(
     adapter=Aurpay,
     capabilities=CAPABILITIES,
     settles_to=Settlement.MERCHANT,
+    keys=RULES,
     sandbox="gateway_aurpay.sandbox:AurpaySandbox",
     documentation="https://api-docs.aurpay.net",
 )

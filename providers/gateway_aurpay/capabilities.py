@@ -136,7 +136,10 @@ CAPABILITIES = Capabilities.of(
     absent("trades.history", _DOCS, _NO_EXCHANGE),
     absent("swaps.create", _DOCS, _NO_EXCHANGE),
     supported(
-        "keys.issue", "D", f"{_DOCS}: get API key", "for accounts whose auth is `login`; that `expire` is seconds is I"
+        "keys.issue",
+        "D",
+        f"{_DOCS}: get API key",
+        "for accounts whose auth is `login`, or whose ring has such credentials; that `expire` is seconds is I",
     ),
     supported(
         "keys.verify",
@@ -144,7 +147,13 @@ CAPABILITIES = Capabilities.of(
         f"{_DOCS}: get orders",
         "an authenticated read; the provider's own verify call (P) would put the key into a URL",
     ),
-    absent("keys.revoke", _DOCS, _NO_CALL, instead=_DASHBOARD),
+    absent(
+        "keys.revoke",
+        _DOCS,
+        "neither a call nor a way in the dashboard is documented",
+        instead="take the key out of the account's settings, or out of use in its ring (`gateway keys retire`), and "
+        "ask the vendor how it ends",
+    ),
     supported(
         "callbacks.receive",
         "C",
@@ -159,7 +168,8 @@ KEYS_BY_HAND: Capability = manual(
     "D",
     f"{_DOCS}: authentication",
     "this account has neither user name nor password; keys and signature pairs are made in the dashboard",
-    instead=f"{_DASHBOARD}, or set auth to kind = 'login'",
+    instead="`gateway keys guide create --account NAME` says where they are; put them into the account's settings, or "
+    "let `gateway keys create --account NAME` take them into its ring; or set auth to kind = 'login'",
 )
 """Replaces the row of accounts that were given their key."""
 

@@ -15,6 +15,7 @@ from gateway.secrets import Raw
 from gateway_emirex import mapping, wire
 from gateway_emirex.auth import SignedAuth
 from gateway_emirex.capabilities import CAPABILITIES
+from gateway_emirex.keys import RULES
 from gateway_emirex.settings import EmirexSettings, SignedKeys
 
 __all__ = ["PROVIDER", "EmirexAdapter"]
@@ -113,13 +114,15 @@ class EmirexAdapter(Adapter[EmirexSettings]):
     # Keys
 
     def verify_key(self) -> Operation[None]:
+        """Read the balances. How a wrong key is answered is not known: any refusal says that it does not work."""
         yield from ask(self._private("balances"), wire.listed(wire.Balance))
 
     def _private(self, name: str, body: Mapping[str, Any] | None = None, *, write: bool = False) -> Request:
         if self.settings.auth is None:
             raise ConfigurationError(
                 f"{name} needs the account's keys",
-                hint='give the account auth = { kind = "signed", public_key = "…", secret = "env:…" }',
+                hint='give the account auth = { kind = "signed", public_key = "…", secret = "env:…" }, or '
+                'auth = { kind = "ring" } and a key of its own: `gateway keys create`',
             )
         return Request("POST", f"/private/{name}", json=dict(body or {}), write=write)
 
@@ -159,6 +162,7 @@ PROVIDER = Provider(
     settings=EmirexSettings,
     adapter=EmirexAdapter,
     capabilities=CAPABILITIES,
+    keys=RULES,
     sandbox="gateway_emirex.sandbox:EmirexSandbox",
     documentation='the help article "How does Emirex API work?"',
 )

@@ -79,11 +79,8 @@ CAPABILITIES = Capabilities.of(
         "D",
         _HELP,
         "keys are made by a person in the web interface only",
-        instead="switch two-factor authentication on; under Profile, API Management, private API key, enter a label "
-        "with upper-case letters, lower-case letters and digits; press Send code, enter the e-mailed code (and that of "
-        "Google 2FA, if it is on) and press Add; keep the secret key, shown only once; then, under Edit permissions, "
-        "tick what the account needs, restrict the key to trusted IPs and confirm with codes again; put both keys into "
-        "the account's settings",
+        instead="`gateway keys guide create --account NAME` lists the vendor's steps; put both keys into the account's "
+        "settings, or let `gateway keys create --account NAME` take them into its ring",
     ),
     supported("keys.verify", "I", _PRIVATE, "reads the balances"),
     manual(
@@ -91,8 +88,8 @@ CAPABILITIES = Capabilities.of(
         "D",
         _HELP,
         "keys are deleted by a person in the web interface only",
-        instead="under Profile, API Management, press Delete at the key (or Delete All API Key) and confirm with the "
-        "e-mailed code (and that of Google 2FA, if it is on)",
+        instead="`gateway keys guide delete --account NAME` lists the vendor's steps; then take the key out of the "
+        "account's settings, or tell its ring: `gateway keys revoke`",
     ),
     absent(
         "callbacks.receive",
