@@ -60,6 +60,7 @@ __all__ = [
     "references",
     "references_of",
     "resolve_secret",
+    "vault_settings",
 ]
 
 DEFAULT_STORE = "sqlite:///gateway.db"
@@ -450,12 +451,13 @@ def references_of(data: Mapping[str, Any], vault_key: MasterKey | None = None) -
     """What the secrets in this data refer to, which need not be right: the vault's settings are checked when it is
     opened.
     """
+    return References(lambda: vault_settings(data), str(data.get("store", DEFAULT_STORE)), key=vault_key)
 
-    def vault() -> VaultSettings | None:
-        table = data.get("vault")
-        return None if table is None else _checked(VaultSettings, _table(table, "vault"), "vault")
 
-    return References(vault, str(data.get("store", DEFAULT_STORE)), key=vault_key)
+def vault_settings(data: Mapping[str, Any]) -> VaultSettings | None:
+    """The vault's settings in this data; None without. Raises ConfigurationError."""
+    table = data.get("vault")
+    return None if table is None else _checked(VaultSettings, _table(table, "vault"), "vault")
 
 
 def references(settings: GatewaySettings, vault_key: MasterKey | None = None) -> References:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gateway.accounts import OpenAccount
 from gateway.config import GatewaySettings, Route, account_settings, references
+from gateway.contracts.adapter import Provider
 from gateway.contracts.settings import AccountSettings
 from gateway.engine.clock import Clock, Deadline, SystemClock
 from gateway.engine.rates import RateWindow
@@ -120,15 +121,27 @@ class Core:
             raise ConfigurationError(f"accounts.{name}: there is an account of this name already")
         checked: AccountSettings = account_settings(name, table, self.plugins, self.references)
         provider = self.plugins.provider(checked.provider)
-        account = OpenAccount(name, provider, checked, clock=self.clock, observe=self.observe, uniform=self._uniform)
-        # Two accounts with one key share its rate limit.
-        key = (provider.name, account.adapter.auth.key_id)
-        account.window = self._windows.setdefault(key, account.window)
+        account = OpenAccount(
+            name,
+            provider,
+            checked,
+            clock=self.clock,
+            observe=self.observe,
+            window=lambda key_id: self._window(provider, key_id),
+            egress=self.settings.egress,
+            vault=self.vault,
+            refresh=self.settings.keys.refresh.total_seconds(),
+            uniform=self._uniform,
+        )
         with self._lock:
             if name in self.accounts:
                 raise ConfigurationError(f"accounts.{name}: there is an account of this name already")
             self.accounts = {**self.accounts, name: account}
         return account
+
+    def _window(self, provider: Provider, key_id: str) -> RateWindow:
+        """Two accounts with one key share its rate limit."""
+        return self._windows.setdefault((provider.name, key_id), RateWindow(provider.rate_limit))
 
     def account(self, name: str) -> OpenAccount:
         if name not in self.accounts:
