@@ -746,7 +746,7 @@ def test_what_is_supported_is_implemented_and_nothing_else(adapter: AurexAdapter
 def test_what_is_not_offered_is_refused_with_what_to_do_instead() -> None:
     with pytest.raises(UnsupportedOperation, match="bare SOL, USDT or USDC"):
         PROVIDER.capabilities.require("orders.create", "coin")
-    with pytest.raises(UnsupportedOperation, match="only by hand.*gateway keys guide create"):
+    with pytest.raises(UnsupportedOperation, match=r"only by hand.*gateway keys guide create"):
         PROVIDER.capabilities.require("keys.issue")
     with pytest.raises(UnverifiedOperation):
         PROVIDER.capabilities.require("keys.verify")
