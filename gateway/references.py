@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gateway.keyring.vault import Vault
     from gateway.store.database import Database
 
-__all__ = ["References", "resolve_secret"]
+__all__ = ["References", "not_configured", "resolve_secret"]
 
 
 def resolve_secret(reference: str) -> str:
@@ -42,6 +42,13 @@ def resolve_secret(reference: str) -> str:
     if kind == "vault":
         raise ValueError("cannot be in the vault: use env:NAME or file:PATH")
     return reference
+
+
+def not_configured() -> VaultError:
+    return VaultError(
+        "no vault is configured",
+        hint="a [vault] table in the configuration says where it is; `gateway vault init` makes it",
+    )
 
 
 class References:
@@ -87,10 +94,7 @@ class References:
 
                 settings = self._settings()
                 if settings is None:
-                    raise VaultError(
-                        "no vault is configured",
-                        hint="a [vault] table in the configuration says where it is; `gateway vault init` makes it",
-                    )
+                    raise not_configured()
                 self._vault = configured(settings, self._database, self._key)
             return self._vault
 

@@ -38,6 +38,7 @@ from gateway.cli import (
     store,
     trades,
     transactions,
+    vault,
     wallets,
     withdrawals,
     worker,
@@ -54,7 +55,7 @@ DEMO = "gateway.cli.demo"
 
 # In the order of the help, which shows commands before groups: to see, money in, money out, exchange, running it.
 _GROUPS = (
-    *(sandbox, doctor, providers, capabilities, keys),
+    *(sandbox, doctor, providers, capabilities, keys, vault),
     *(orders, refunds, customers, cards),
     *(wallets, withdrawals, transactions, currencies),
     *(markets, trades),

@@ -16,12 +16,12 @@ from pydantic import BaseModel
 
 from gateway.api import AccountHandle, Gateway
 from gateway.capabilities import Capabilities, Support
-from gateway.config import resolve_secret
 from gateway.contracts.settings import AccountSettings, is_loopback
 from gateway.errors import GatewayError, UnsupportedOperation, UnverifiedOperation
 from gateway.models.base import Environment
 from gateway.observation import Record
 from gateway.plugins import Plugins
+from gateway.references import References
 from gateway.secrets import Secret
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "plugins_loaded",
     "secrets_resolved",
     "store_writable",
+    "vault_opens",
 ]
 
 READ_SECONDS = 10
@@ -152,13 +153,23 @@ def store_writable(url: str) -> Iterator[Finding]:
         )
 
 
-def secrets_resolved(account: str, table: Mapping[str, Any]) -> list[Finding]:
+def vault_opens(found: References) -> Finding:
+    """Whether every secret in the vault can be read. One that is not there yet is not made."""
+    try:
+        vault = found.vault()
+        count = vault.check()
+    except GatewayError as error:
+        return failed("vault", error)
+    return Finding("vault", Level.OK, f"{vault.name}: all secrets open: {count}")
+
+
+def secrets_resolved(account: str, table: Mapping[str, Any], found: References) -> list[Finding]:
     """The secrets of an account's table that are named and cannot be had."""
     findings = []
     for path, text in _texts(table, f"accounts.{account}"):
         if text.startswith(_REFERENCES):
             try:
-                resolve_secret(text)
+                found.resolve(text)
             except ValueError as error:
                 todo = "set it for this process, or correct the reference"
                 findings.append(Finding("secrets", Level.PROBLEM, f"{path}: {error}", todo, account))
@@ -194,7 +205,10 @@ def _risks(
 ) -> Iterator[tuple[str, str]]:
     literal = literal_secrets(settings, in_file, path)
     if literal:
-        yield f"secrets stand in the file: {', '.join(literal)}", "write env:NAME or file:PATH instead"
+        yield (
+            f"secrets stand in the file: {', '.join(literal)}",
+            "write env:NAME, file:PATH or vault:account/label instead",
+        )
     if settings.allow_inferred:
         yield (
             "operations that nobody was seen using are allowed: " + ", ".join(sorted(settings.allow_inferred)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -14,9 +15,20 @@ from gateway.cli.checks import Finding, Level
 from gateway.cli.output import Column, complain
 from gateway.cli.progress import waiting
 from gateway.cli.session import AsJson, ConfigFile, Session, example, session
-from gateway.config import DEFAULT_STORE, GatewaySettings, account_settings, check_settings, read_file, read_settings
+from gateway.config import (
+    DEFAULT_STORE,
+    GatewaySettings,
+    VaultSettings,
+    account_settings,
+    check_settings,
+    read_file,
+    read_settings,
+    references_of,
+    vault_settings,
+)
 from gateway.errors import ConfigurationError, GatewayError
 from gateway.plugins import Plugins, load_plugins
+from gateway.references import References
 
 __all__ = ["add"]
 
@@ -57,16 +69,27 @@ def _findings(here: Session) -> Iterator[Finding]:
     except GatewayError as error:
         yield checks.failed("configuration", error)
         return
+    with references_of(data) as found:
+        yield from _configured(plugins, file, data, in_file, found)
+
+
+def _configured(
+    plugins: Plugins, file: Path | None, data: dict[str, Any], in_file: dict[str, Any], found: References
+) -> Iterator[Finding]:
+    """What is found about a configuration that can be read, right or not."""
     try:
-        settings = check_settings(data)
+        settings = check_settings(data, found)
     except GatewayError as error:
         yield checks.failed("configuration", error)
     else:
         yield Finding("configuration", Level.OK, f"read from {file}" if file else "read from the environment")
         literal = checks.literal_secrets(settings.model_copy(update={"accounts": {}}), in_file)
         if literal:
-            todo = "write env:NAME or file:PATH instead"
-            yield Finding("settings at risk", Level.WARNING, f"a secret stands in the file: {literal[0]}", todo)
+            # What opens the vault cannot be in it.
+            opens = all(path.startswith("vault.") for path in literal)
+            todo = "env:NAME or file:PATH" if opens else "env:NAME, file:PATH or vault:account/label"
+            what = f"{'a secret stands' if len(literal) == 1 else 'secrets stand'} in the file: {', '.join(literal)}"
+            yield Finding("settings at risk", Level.WARNING, what, f"write {todo} instead")
     if checks.literal_password(in_file):
         todo = 'store = "env:NAME", or GATEWAY_STORE; or leave the password to a ~/.pgpass'
         yield Finding("settings at risk", Level.WARNING, "a secret stands in the file: store", todo)
@@ -75,12 +98,22 @@ def _findings(here: Session) -> Iterator[Finding]:
         store = "sqlite://"  # told above; the accounts are checked without
     else:
         yield from checks.store_writable(store)
+    vault = _vault(data)
+    if vault is not None:
+        yield checks.vault_opens(found)
     tables = _tables(data)
     if not tables:
         yield Finding("accounts", Level.WARNING, "none is configured", "`gateway sandbox` prints some to try")
-    with Gateway(settings=GatewaySettings(store=store), plugins=plugins) as gateway:
+    with Gateway(settings=GatewaySettings(store=store, vault=vault), plugins=plugins) as gateway:
         for name, table in tables.items():
-            yield from _account(gateway, plugins, name, table, _tables(in_file).get(name))
+            yield from _account(gateway, plugins, name, table, _tables(in_file).get(name), found)
+
+
+def _vault(data: Mapping[str, Any]) -> VaultSettings | None:
+    try:
+        return vault_settings(data)
+    except ConfigurationError:
+        return None  # told with the rest of the configuration
 
 
 def _tables(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,14 +121,16 @@ def _tables(data: Mapping[str, Any]) -> dict[str, Any]:
     return dict(accounts) if isinstance(accounts, Mapping) else {}
 
 
-def _account(gateway: Gateway, plugins: Plugins, name: str, table: Any, in_file: Any) -> Iterator[Finding]:
-    missing = checks.secrets_resolved(name, table) if isinstance(table, Mapping) else []
+def _account(
+    gateway: Gateway, plugins: Plugins, name: str, table: Any, in_file: Any, found: References
+) -> Iterator[Finding]:
+    missing = checks.secrets_resolved(name, table, found) if isinstance(table, Mapping) else []
     if missing:
         # Without them the account cannot be opened, and every further message would be about the same.
         yield from missing
         return
     try:
-        settings = account_settings(name, table, plugins)
+        settings = account_settings(name, table, plugins, found)
         handle = gateway.add_account(name, **table)
     except ConfigurationError as error:
         yield checks.failed("account", error, name)

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 K = TypeVar("K")
 
-__all__ = ["VARIABLE", "configured", "external", "key_in_variable", "master_key", "storage"]
+__all__ = ["IN_STORE", "VARIABLE", "configured", "external", "key_in_variable", "master_key", "storage"]
+
+IN_STORE = "store"
+"""What `at` says of a vault that is in the store."""
 
 VARIABLE = "GATEWAY_VAULT_KEY"
 """The environment variable with the master key of a vault whose settings name none."""
@@ -33,7 +36,7 @@ def configured(settings: VaultSettings, database: Callable[[], Database], key: M
 
 def storage(settings: VaultSettings, database: Callable[[], Database]) -> Storage:
     """Where the vault is. `database` gives the store when the vault is in it and used."""
-    return StoreStorage(database) if settings.at == "store" else FileStorage(settings.at)
+    return StoreStorage(database) if settings.at == IN_STORE else FileStorage(settings.at)
 
 
 def master_key(settings: VaultSettings) -> MasterKey:

@@ -99,6 +99,9 @@ class Vault:
                 raise VaultError(
                     "a secret is kept under an account and a label", hint="letters (A-Z, a-z), digits, '-', '_' and '.'"
                 )
+        empty = next((name for name, secret in secrets.items() if not secret), None)
+        if empty is not None:
+            raise VaultError(f"the secret for {'/'.join(empty)} is empty")
 
         def change(content: _Content) -> None:
             for name, secret in secrets.items():

@@ -7,10 +7,12 @@ A new command needs one entry in LINES, by its name: what stands after the name.
 from __future__ import annotations
 
 import itertools
+import secrets
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from typer.core import TyperGroup
@@ -47,6 +49,9 @@ LINES: dict[str, Line | tuple[Line, ...]] = {
     "capabilities": (Line(), Line("--account aurpay")),
     "keys verify": Line("--account aurpay"),
     "keys issue": Line("--account aurpay --yes", status=1),
+    "vault init": Line("--generate-key vault.key"),
+    "vault rekey": Line("--config {vaulted} --new-key-file {key_file} --yes"),
+    "vault check": (Line("--config {vaulted}"), Line(status=1)),
     "orders create": Line("--reference {new} --price '25.00 USD' --pay-with USDT@tron --qr"),
     "orders get": (Line("{order} --qr"), Line("nobody", status=1)),
     "orders list": Line("--status pending"),
@@ -157,6 +162,25 @@ class Things:
     def new(self) -> str:
         """A number that nothing has."""
         return self._new()
+
+    @cached_property
+    def key_file(self) -> str:
+        """A file with a new master key."""
+        return self._key_file("other.key")
+
+    def _key_file(self, name: str) -> str:
+        Path(name).write_text(secrets.token_hex(32), encoding="ascii")
+        Path(name).chmod(0o600)
+        return name
+
+    @cached_property
+    def vaulted(self) -> str:
+        """The configuration with a vault."""
+        config = Path("vaulted.toml")
+        table = f'[vault]\nkey_file = "{self._key_file("its.key")}"\n'
+        config.write_text(Path("gateway.toml").read_text(encoding="utf-8") + table, encoding="utf-8")
+        self._made(f"vault init --config {config}")
+        return str(config)
 
     @cached_property
     def order(self) -> str:

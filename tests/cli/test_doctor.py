@@ -198,7 +198,7 @@ def test_every_account_is_looked_at_by_itself(report: Run, folder: Path, server:
         "accounts.fileless.destinations.0: the file /nowhere/key cannot be read"
         in (found.one("secrets", "fileless")["found"])
     )
-    assert "this version has no vault" in found.one("secrets", "vaulted")["found"]
+    assert "no vault is configured" in found.one("secrets", "vaulted")["found"]
     assert not found.of("account", "keyless")
 
 
@@ -448,7 +448,7 @@ def test_secrets_in_the_file(report: Run, configure: Callable[..., None]) -> Non
     found = report()
     assert risks(found) == {
         "secrets stand in the file: accounts.shop.auth.api_key, accounts.shop.callback.token, "
-        "accounts.shop.callback.secret": "write env:NAME or file:PATH instead"
+        "accounts.shop.callback.secret": "write env:NAME, file:PATH or vault:account/label instead"
     }
     assert found.one("settings at risk")["found"] == "a secret stands in the file: callback_key"
 
@@ -459,7 +459,7 @@ def test_secrets_in_a_list_in_the_file(report: Run, configure: Callable[..., Non
     configure(limits={"frozen": True}, callback={**callback, "secret": several})
     assert risks(report(env={"CALLBACK_SECRET": "another-secret-of-callbacks"})) == {
         "secrets stand in the file: accounts.shop.auth.api_key, accounts.shop.callback.token, "
-        "accounts.shop.callback.secret.1": "write env:NAME or file:PATH instead"
+        "accounts.shop.callback.secret.1": "write env:NAME, file:PATH or vault:account/label instead"
     }
 
 
