@@ -309,11 +309,41 @@ class TestKeys:
         sandbox.delete_key(KEY)
         refused(call(client, "balances"), "Incorrect login-token")
 
+    def test_edited_keys(self, sandbox: EmirexSandbox, client: AsgiClient) -> None:
+        sandbox.add_key("second", "s", permissions={"read"})
+        cancel = "Missing required parameters: order_id"
+        refused(call(client, "delete-order", key="second", secret="s"), "The key has no permission to trade")
+        sandbox.edit_key("second", permissions={"trade"}, trusted_ips={"127.0.0.1"})
+        bad(call(client, "delete-order", key="second", secret="s"), cancel)
+        refused(call(client, "balances", key="second", secret="s"), "The key has no permission to read")
+        sandbox.edit_key("second", permissions={"read", "trade"}, trusted_ips={"192.0.2.1"})
+        refused(call(client, "balances", key="second", secret="s"), "Access from this IP address is not allowed")
+        sandbox.edit_key("second", permissions={"read"}, trusted_ips=None)
+        data(call(client, "balances", key="second", secret="s"))
+        # Its numbers go on, and the account's other key is as it was.
+        refused(
+            call(client, "balances", key="second", secret="s", request_id="1700000000000000"), "Incorrect request_id"
+        )
+        bad(call(client, "delete-order"), cancel)
+
+    def test_all_keys_are_deleted_at_once(self, sandbox: EmirexSandbox, client: AsgiClient) -> None:
+        sandbox.add_key("second", "s")
+        sandbox.delete_all_keys()
+        refused(call(client, "balances"), "Incorrect login-token")
+        refused(call(client, "balances", key="second", secret="s"), "Incorrect login-token")
+        sandbox.delete_all_keys()
+        sandbox.add_key(KEY, SECRET)
+        data(call(client, "balances"))
+
     def test_control_refuses_nonsense(self, sandbox: EmirexSandbox) -> None:
         with pytest.raises(SandboxError, match="exists"):
             sandbox.add_key(KEY, "x")
         with pytest.raises(SandboxError, match="permission"):
             sandbox.add_key("new", "x", permissions={"everything"})
+        with pytest.raises(SandboxError, match="permission"):
+            sandbox.edit_key(KEY, permissions={"everything"}, trusted_ips=None)
+        with pytest.raises(SandboxError, match="no such key"):
+            sandbox.edit_key("new", permissions={"read"}, trusted_ips=None)
         with pytest.raises(SandboxError, match="no such key"):
             sandbox.delete_key("new")
 

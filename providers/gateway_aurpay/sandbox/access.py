@@ -39,18 +39,27 @@ def sign(secret: str, text: str) -> str:
 
 
 class Access:
-    """The merchant's keys. All flavours work side by side; keys from a login live by the sandbox's clock."""
+    """The merchant's keys. All flavours work side by side; keys from a login live by the sandbox's clock.
+
+    `api_keys` and `pairs` (of a token and its secret) are the dashboard's, the oldest first. That it keeps several, and
+    that one can be ended, is not documented.
+    """
 
     def __init__(self, clock: SandboxClock, api_secret: str) -> None:
         self._clock = clock
-        self._api_secret = api_secret
+        self.api_keys: list[str] = [API_KEY]
+        self.pairs: dict[str, str] = {API_TOKEN: api_secret}
         self._tokens: dict[str, datetime] = {}
         self._logins = 0
 
     @property
-    def newest_key(self) -> str:
+    def newest_api_key(self) -> str | None:
+        return self.api_keys[-1] if self.api_keys else None
+
+    @property
+    def newest_key(self) -> str | None:
         """The key of the last login, or else the dashboard's."""
-        return next(reversed(self._tokens), API_KEY)
+        return next(reversed(self._tokens), self.newest_api_key)
 
     def login(self, username: str, password: str) -> tuple[str, int]:
         """A new key and its life in seconds (16). Earlier keys keep their own life: not documented."""
@@ -79,11 +88,13 @@ class Access:
 
     def _check_key(self, key: str) -> None:
         expires_at = self._tokens.get(key)
-        if not _same(key, API_KEY) and (expires_at is None or expires_at <= self._clock.now()):
+        given = any(_same(key, known) for known in self.api_keys)
+        if not given and (expires_at is None or expires_at <= self._clock.now()):
             raise Refusal(401, "API-Key is wrong or has expired")
 
     def _check_signature(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> None:
-        if not _same(headers["api-token"], API_TOKEN):
+        secret = self.pairs.get(headers["api-token"])
+        if secret is None:
             raise Refusal(401, "API-Token is wrong")
         if headers.get("algorithm") != ALGORITHM:
             raise Refusal(401, f"Algorithm must be {ALGORITHM}")
@@ -96,7 +107,7 @@ class Access:
         if headers.get("body-md5", "") != digest:
             raise Refusal(401, "Body-MD5 is not that of the body")
         text = " | ".join([ALGORITHM, date, f"{method} {target}", *([digest] if digest else [])])
-        if not _same(headers.get("signature", ""), sign(self._api_secret, text)):
+        if not _same(headers.get("signature", ""), sign(secret, text)):
             raise Refusal(401, "Signature is wrong")
 
 

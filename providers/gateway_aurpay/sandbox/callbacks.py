@@ -17,10 +17,11 @@ CALLBACK_TOKEN = "sandbox-aurpay-callback-token"
 
 
 class CallbackWriter:
-    """Writes callbacks with one callback secret."""
+    """Writes callbacks with the token and the secret of the dashboard's callback page."""
 
     def __init__(self, secret: str, variants: Variants) -> None:
-        self._secret = secret
+        self.token = CALLBACK_TOKEN
+        self.secret = secret
         self._variants = variants
 
     def write(self, order: Order, timed_out: bool, api_key: str | None) -> OutgoingCallback | None:
@@ -32,7 +33,7 @@ class CallbackWriter:
         if not url:
             return None
         headers = {"Api-Key": api_key} if api_key is not None else {}
-        headers |= self._proof(url, CALLBACK_TOKEN, self._secret)
+        headers |= self._proof(url, self.token, self.secret)
         if not order.terms.post:
             return OutgoingCallback("GET", url, headers, order=order.id)
         headers["Content-Type"] = "application/json"

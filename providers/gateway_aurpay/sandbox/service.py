@@ -17,9 +17,9 @@ from starlette.types import ASGIApp
 from gateway.exchange import encode_json
 from gateway.money import plain
 from gateway.testing.sandbox import OutgoingCallback, Payment, Sandbox, SandboxClock, SandboxError, SandboxOrder
-from gateway_aurpay.sandbox.access import API_KEY, API_TOKEN, PASSWORD, USERNAME, Access
+from gateway_aurpay.sandbox.access import PASSWORD, USERNAME, Access
 from gateway_aurpay.sandbox.books import Books
-from gateway_aurpay.sandbox.callbacks import CALLBACK_TOKEN, CallbackWriter
+from gateway_aurpay.sandbox.callbacks import CallbackWriter
 from gateway_aurpay.sandbox.coins import COINS, Coin
 from gateway_aurpay.sandbox.endpoints import Endpoints
 from gateway_aurpay.sandbox.orders import Checkout, Order, Status, shown_status
@@ -72,8 +72,6 @@ class AurpaySandbox(Sandbox):
         super().__init__(clock)
         self._lock = threading.RLock()
         self._auth = auth
-        self._api_secret = api_secret
-        self._callback_secret = callback_secret
         self._variants = Variants(
             pay_url_has_order_id=pay_url_has_order_id,
             success_word=success_word,
@@ -96,24 +94,32 @@ class AurpaySandbox(Sandbox):
         return self._app
 
     def account(self, base_url: str) -> dict[str, Any]:
-        credentials = {
-            "api-key": {"api_key": API_KEY},
-            "login": {"username": USERNAME, "password": PASSWORD},
-            "signature": {"api_token": API_TOKEN, "api_secret": self._api_secret},
-        }
-        account: dict[str, Any] = {
-            "provider": self.name,
-            "environment": "sandbox",
-            "base_url": base_url,
-            "allow_inferred": ["currencies.list", "wallets.list"],
-            "auth": {"kind": self._auth, **credentials[self._auth]},
-            "callback": {"token": CALLBACK_TOKEN, "secret": self._callback_secret},
-        }
+        """The settings of an account with the oldest key of its flavour."""
+        with self._lock:
+            account: dict[str, Any] = {
+                "provider": self.name,
+                "environment": "sandbox",
+                "base_url": base_url,
+                "allow_inferred": ["currencies.list", "wallets.list"],
+                "auth": {"kind": self._auth, **self._oldest()},
+                "callback": {"token": self._callbacks.token, "secret": self._callbacks.secret},
+            }
         call = self._variants.withdraw
         if call is not None:
             account["allow_inferred"].append("withdrawals.create:address")
             account["withdraw"] = {name: getattr(call, name) for name in call.__slots__}
         return account
+
+    def _oldest(self) -> dict[str, str]:
+        if self._auth == "login":
+            return {"username": USERNAME, "password": PASSWORD}
+        if self._auth == "api-key":
+            for key in self._access.api_keys:
+                return {"api_key": key}
+            raise SandboxError("every API key is ended; add_api_key makes another")
+        for token, secret in self._access.pairs.items():
+            return {"api_token": token, "api_secret": secret}
+        raise SandboxError("every signature pair is ended; add_signature_pair makes another")
 
     # Control
 
@@ -169,6 +175,33 @@ class AurpaySandbox(Sandbox):
         with self._lock:
             self._access.forget_logins()
 
+    def add_api_key(self, key: str) -> None:
+        """Another API key of the same account. Callbacks show the newest, which is not documented."""
+        with self._lock:
+            if key in self._access.api_keys:
+                raise SandboxError("this key exists already")
+            self._access.api_keys.append(key)
+
+    def add_signature_pair(self, token: str, secret: str) -> None:
+        """Another API token and API secret of the same account."""
+        with self._lock:
+            if token in self._access.pairs:
+                raise SandboxError("this token exists already")
+            self._access.pairs[token] = secret
+
+    def end_key(self, key_or_token: str) -> None:
+        """An API key, or the pair of an API token, is refused from now on. How a key ends is not documented."""
+        with self._lock:
+            if key_or_token in self._access.api_keys:
+                self._access.api_keys.remove(key_or_token)
+            elif self._access.pairs.pop(key_or_token, None) is None:
+                raise SandboxError("no such API key or API token")
+
+    def change_callback_secrets(self, token: str, secret: str) -> None:
+        """The dashboard's callback page shows these from now on. Callbacks that were made before keep their proof."""
+        with self._lock:
+            self._callbacks.token, self._callbacks.secret = token, secret
+
     def forged(self, callback: OutgoingCallback) -> OutgoingCallback:
         return self._callbacks.forge(callback)
 
@@ -219,8 +252,8 @@ class AurpaySandbox(Sandbox):
         }
 
     def _announce(self, order: Order, timed_out: bool) -> None:
-        # Which key an account that logs in is shown is not documented: its newest.
-        keys = {"api-key": API_KEY, "login": self._access.newest_key, "signature": None}
+        # Which key is shown where there are several, or a login, is not documented: the newest.
+        keys = {"api-key": self._access.newest_api_key, "login": self._access.newest_key, "signature": None}
         callback = self._callbacks.write(order, timed_out, keys[self._auth])
         if callback is not None:
             self.emit(callback)

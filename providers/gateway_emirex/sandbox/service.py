@@ -198,18 +198,30 @@ class EmirexSandbox(Sandbox):
         trusted_ips: Collection[str] | None = None,
     ) -> None:
         """Another key of the same account, for all addresses unless `trusted_ips` are given (D)."""
-        if not set(permissions) <= PERMISSIONS:
-            raise SandboxError(f"a permission is one of {', '.join(sorted(PERMISSIONS))}")
+        allowed = _permissions(permissions)
         with self._lock:
             if public_key in self._keys:
                 raise SandboxError("this key exists already")
-            allowed = None if trusted_ips is None else frozenset(trusted_ips)
-            self._keys[public_key] = _Key(secret, frozenset(permissions), allowed)
+            self._keys[public_key] = _Key(secret, allowed, _addresses(trusted_ips))
+
+    def edit_key(self, public_key: str, *, permissions: Collection[str], trusted_ips: Collection[str] | None) -> None:
+        """As with "Edit permissions": what the key may do from now on, and from where; None: from all addresses (D)."""
+        allowed = _permissions(permissions)
+        with self._lock:
+            if public_key not in self._keys:
+                raise SandboxError("no such key")
+            key = self._keys[public_key]
+            key.permissions, key.trusted_ips = allowed, _addresses(trusted_ips)
 
     def delete_key(self, public_key: str) -> None:
         with self._lock:
             if self._keys.pop(public_key, None) is None:
                 raise SandboxError("no such key")
+
+    def delete_all_keys(self) -> None:
+        """As with "Delete All API Key" (D): without any, nobody is let in until `add_key` makes another."""
+        with self._lock:
+            self._keys.clear()
 
     def ledger(self) -> dict[str, Any]:
         with self._lock:
@@ -396,6 +408,16 @@ class EmirexSandbox(Sandbox):
 
     def _now(self) -> datetime:
         return self.clock.now()
+
+
+def _permissions(given: Collection[str]) -> frozenset[str]:
+    if not set(given) <= PERMISSIONS:
+        raise SandboxError(f"a permission is one of {', '.join(sorted(PERMISSIONS))}")
+    return frozenset(given)
+
+
+def _addresses(given: Collection[str] | None) -> frozenset[str] | None:
+    return None if given is None else frozenset(given)
 
 
 def _answered(serve: Callable[[], Response]) -> Response:
