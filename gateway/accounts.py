@@ -285,7 +285,9 @@ class OpenAccount:
         if self._vault is None:
             raise VaultError("there is no vault", hint="give the configuration a [vault]")
         places = {identity(row): secret_names(row) for row in rows}
-        found = self._vault().get_many([name for names in places.values() for name in names.values()])
+        vault = self._vault()
+        there = set(vault.names())
+        found = vault.get_many([name for names in places.values() for name in names.values() if name in there])
         opened = {}
         for known, names in places.items():
             missing = [f"{account}/{label}" for account, label in names.values() if (account, label) not in found]
@@ -308,6 +310,10 @@ class OpenAccount:
         self._held = {known: held for known, held in self._held.items() if known in {identity(row) for row in rows}}
         self.ring.take(found)
         self.learn_secrets()
+
+    def know(self, row: KeyRow, held: HeldKey) -> None:
+        """The key of this row is ready to sign already."""
+        self._held[identity(row)] = held
 
     def make_key(self, key: ApiKey, parts: Mapping[str, Secret]) -> HeldKey:
         """A key ready to sign. Raises ConfigurationError when its parts are not what the provider's keys have."""

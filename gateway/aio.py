@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from gateway import flows
 from gateway.capabilities import Support
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, InvalidRequest
 
 # Imported when they are used, so that a program which only imports the library does not pay for what it may never open.
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from gateway.models.choices import Choice
     from gateway.models.customers import Customer, CustomerRequest
     from gateway.models.events import Delivery, Event, HandlerState
-    from gateway.models.keys import IssuedKey
+    from gateway.models.keys import ApiKey, IssuedKey, KeyAction, KeyAudit, KeyGuide, NewKey, Permission, Rotation
     from gateway.models.markets import Market, OrderBook, PublicTrade, Ticker
     from gateway.models.orders import Order, OrderRequest, OrderStatus, ProviderOrder, Settlement
     from gateway.models.reconciliations import Reconciliation
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from gateway.models.withdrawals import ProviderWithdrawal, Withdrawal, WithdrawalRequest, WithdrawalStatus
     from gateway.observation import Record
     from gateway.plugins import Plugins
+    from gateway.secrets import Secret
     from gateway.store.inbox import Callback, CallbackState
     from gateway.store.journal import JournalEntry, JournalState
     from gateway.store.restores import Restore
@@ -81,6 +82,8 @@ class AsyncGateway:
         store: str | None = None,
         vault: Mapping[str, Any] | None = None,
         vault_key: MasterKey | None = None,
+        egress: str | Sequence[str] | None = None,
+        keys: Mapping[str, Any] | None = None,
         worker: Mapping[str, Any] | None = None,
         watch: Mapping[str, Any] | None = None,
         telemetry: bool | None = None,
@@ -113,6 +116,8 @@ class AsyncGateway:
                 store=store,
                 vault=vault,
                 vault_key=vault_key,
+                egress=egress,
+                keys=keys,
                 worker=worker,
                 watch=watch,
                 telemetry=telemetry,
@@ -369,13 +374,15 @@ class AsyncAccountHandle:
         json: Any = None,
         write: bool | None = None,
         signed: bool = True,
+        permissions: Iterable[Permission | str] | None = None,
         deadline: float | None = None,
     ) -> Response:
         """Any call of the provider's API: signed, limited, redacted. The way out for what is not modelled; not
         journaled.
 
         `write` None: everything but GET and HEAD is a write, which is never repeated once it may have been carried
-        out. `signed` False leaves the key out, for public calls. Numbers in `json` are Decimal or int, never float.
+        out. `signed` False leaves the key out, for public calls. `permissions` are what the key of a ring has to have
+        for it; None: to read, or for a write all. Numbers in `json` are Decimal or int, never float.
         """
         return await self._gateway._run(
             flows.reads.request(
@@ -387,6 +394,7 @@ class AsyncAccountHandle:
                 json=json,
                 write=write,
                 signed=signed,
+                permissions=permissions,
                 seconds=deadline,
             )
         )
@@ -760,35 +768,197 @@ class Trades(_Namespace):
 
 
 class Keys(_Namespace):
-    """The accounts' API keys."""
+    """The accounts' API keys. An account with `auth = { kind = "ring" }` works with the keys of its ring; their secrets
+    are in the vault.
 
-    async def verify(self, *, account: str, deadline: float | None = None) -> None:
-        """Check the account's key with a cheap authenticated read. Raises AuthenticationFailed or PermissionDenied."""
-        from gateway.contracts import VerifiesKeys
+    Whatever changes a ring is in the audit, with who did it (`by`, else the user of this process). Changes reach other
+    processes within `keys.refresh`.
+    """
 
-        await self._gateway._run(
-            flows.reads.read(
-                self._core,
-                account,
-                "keys.verify",
-                lambda opened: opened.able(VerifiesKeys).verify_key(),
-                seconds=deadline,
-            )
-        )
+    async def list(self, *, account: str | None = None) -> Sequence[ApiKey]:
+        """The keys of one account, or of all, those added first in front; never with a secret."""
+        return await self._gateway._run(flows.keys.listed(self._core, account))
 
-    async def issue(self, *, account: str, deadline: float | None = None) -> IssuedKey:
-        """Obtain a new key with the account's own credentials, where the provider issues keys by a call."""
-        from gateway.contracts import IssuesKeys
+    async def get(self, label: str, *, account: str) -> ApiKey:
+        """One key. Raises NotFound."""
+        return await self._gateway._run(flows.keys.get(self._core, account, label))
 
+    async def verify(
+        self, *, account: str, label: str | None = None, by: str | None = None, deadline: float | None = None
+    ) -> None:
+        """Check a key with a cheap authenticated read: the one of this label, else whichever is chosen for reading.
+
+        Raises AuthenticationFailed, and sets a key of the ring aside, or PermissionDenied. One that was set aside and
+        is accepted is used again. May be repeated.
+        """
+        await self._gateway._run(flows.keys.verify(self._core, account, label, actor=by or _who(), seconds=deadline))
+
+    async def issue(
+        self,
+        *,
+        account: str,
+        label: str | None = None,
+        parts: Mapping[str, Any] | None = None,
+        by: str | None = None,
+        deadline: float | None = None,
+    ) -> IssuedKey:
+        """Obtain a new key by a call, where the provider issues keys: with `parts` (such as username and password),
+        else with the account's own login.
+
+        With a `label` it is kept in the ring together with what it was obtained with, and renewed before it expires and
+        when the provider refuses it. Without one it is kept nowhere. Each call makes another key.
+        """
         return await self._gateway._run(
-            flows.reads.read(
+            flows.keys.issue(self._core, account, label=label, parts=parts, actor=by or _who(), seconds=deadline)
+        )
+
+    async def guide(
+        self,
+        action: KeyAction | str,
+        *,
+        account: str,
+        label: str | None = None,
+        kind: str | None = None,
+        permissions: Iterable[Permission | str] | None = None,
+        networks: Iterable[str] | None = None,
+        pool: str = "default",
+    ) -> KeyGuide:
+        """The provider's own steps for `create`, `edit`, `revoke`, `delete` or `delete-all`, filled in for this key.
+        Sends nothing.
+
+        Raises InvalidRequest for a label, permission or network that the provider's keys cannot have, and
+        UnsupportedOperation where no steps are known.
+        """
+        from gateway.models.keys import KeyAction
+
+        try:
+            wanted = KeyAction(action)
+        except ValueError:
+            raise InvalidRequest(
+                f"no such action: {str(action)[:40]!r}", hint="there are " + ", ".join(KeyAction)
+            ) from None
+        return await self._gateway._run(
+            flows.keys.guide(
                 self._core,
                 account,
-                "keys.issue",
-                lambda opened: opened.able(IssuesKeys).issue_key(),
-                seconds=deadline,
+                wanted,
+                label=label,
+                kind=kind,
+                permissions=permissions,
+                networks=networks,
+                pool=pool,
             )
         )
+
+    async def add(
+        self, new: NewKey, *, account: str, check: bool = True, by: str | None = None, deadline: float | None = None
+    ) -> ApiKey:
+        """Keep a key that a person made. With `check`, only after a read with it has succeeded.
+
+        Raises InvalidRequest, Conflict when the label is taken, VaultError; then nothing was kept.
+        """
+        return await self._gateway._run(
+            flows.keys.add(self._core, account, new, check=check, actor=by or _who(), seconds=deadline)
+        )
+
+    async def edit(
+        self,
+        label: str,
+        *,
+        account: str,
+        permissions: Iterable[Permission | str] | None = None,
+        networks: Iterable[str] | Literal["any"] | None = None,
+        pool: str | None = None,
+        expires_at: datetime | None = None,
+        by: str | None = None,
+    ) -> ApiKey:
+        """Record what was changed at the provider (`guide("edit", …)` says how); None leaves a thing as it is. Sends
+        nothing.
+        """
+        return await self._gateway._run(
+            flows.keys.edit(
+                self._core,
+                account,
+                label,
+                permissions=permissions,
+                networks=networks,
+                pool=pool,
+                expires_at=expires_at,
+                actor=by or _who(),
+            )
+        )
+
+    async def retire(self, label: str, *, account: str, by: str | None = None) -> ApiKey:
+        """Give the key no new work; what is under way ends with it. It stays valid at the provider. May be repeated."""
+        return await self._gateway._run(flows.keys.retire(self._core, account, label, actor=by or _who()))
+
+    async def rotate(
+        self,
+        label: str,
+        new: NewKey,
+        *,
+        account: str,
+        check: bool = True,
+        by: str | None = None,
+        deadline: float | None = None,
+    ) -> Rotation:
+        """Add a key and retire another in one step: from then on new work goes to the new one. What `new` does not say
+        (permissions, networks, pool) is as it was with the old one. Raises as `add`.
+        """
+        return await self._gateway._run(
+            flows.keys.rotate(self._core, account, label, new, check=check, actor=by or _who(), seconds=deadline)
+        )
+
+    async def revoke(
+        self,
+        label: str,
+        *,
+        account: str,
+        ended: bool = False,
+        force: bool = False,
+        by: str | None = None,
+        deadline: float | None = None,
+    ) -> ApiKey:
+        """End a key that is retired, and erase its secret. Final; may be repeated.
+
+        Where the provider ends keys by hand only, a person does so first (`guide("revoke", …)`) and says that it has
+        `ended`; else UnsupportedOperation. Raises Conflict while calls may still be under way with it, unless `force`:
+        for one that has leaked.
+        """
+        return await self._gateway._run(
+            flows.keys.revoke(
+                self._core, account, label, ended=ended, force=force, actor=by or _who(), seconds=deadline
+            )
+        )
+
+    async def delete(self, label: str, *, account: str, by: str | None = None, deadline: float | None = None) -> None:
+        """Forget a key that is revoked or expired; its label is free again. The audit keeps what was done with it."""
+        await self._gateway._run(flows.keys.delete(self._core, account, label, actor=by or _who(), seconds=deadline))
+
+    async def delete_all(
+        self, *, account: str, confirm: str, by: str | None = None, deadline: float | None = None
+    ) -> Sequence[ApiKey]:
+        """Forget every key of the ring and erase their secrets, whatever their state; those that were forgotten.
+        `confirm` is the account's name, so that no slip does it. At the provider nothing is done
+        (`guide("delete-all", …)`).
+        """
+        return await self._gateway._run(
+            flows.keys.delete_all(self._core, account, confirm=confirm, actor=by or _who(), seconds=deadline)
+        )
+
+    async def reveal(
+        self, label: str, *, account: str, reason: str | None = None, by: str | None = None
+    ) -> Mapping[str, Secret]:
+        """The parts of a key, read back from the vault. It is in the audit before they are given out."""
+        return await self._gateway._run(
+            flows.keys.reveal(self._core, account, label, actor=by or _who(), reason=reason)
+        )
+
+    async def audit(
+        self, *, account: str | None = None, label: str | None = None, limit: int = 100
+    ) -> Sequence[KeyAudit]:
+        """What was done with keys: who, when and what, the latest first."""
+        return await self._gateway._run(flows.keys.audit(self._core, account, label, limit))
 
 
 class Journal(_Namespace):

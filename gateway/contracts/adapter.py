@@ -12,6 +12,7 @@ from gateway.contracts.keys import KeyRules
 from gateway.contracts.settings import AccountSettings, RingAuth
 from gateway.exchange import Failure, Operation, Request, Response, Signing
 from gateway.models.base import Environment
+from gateway.models.keys import IssuedKey
 from gateway.models.orders import Settlement
 from gateway.secrets import Secret
 
@@ -74,8 +75,13 @@ class LoginAuth(Protocol):
         """Whether a key must be obtained before the next request can be signed."""
         ...
 
-    def login(self) -> Operation[None]:
-        """Obtain a key and remember it."""
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the key that it holds expires; None when it holds none, or the provider does not say."""
+        ...
+
+    def login(self) -> Operation[IssuedKey]:
+        """Obtain a key and remember it; what was obtained."""
         ...
 
     def refused(self, request: Request) -> None:

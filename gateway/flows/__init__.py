@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gateway.flows import delivering as delivering
     from gateway.flows import freezing as freezing
     from gateway.flows import keeping as keeping
+    from gateway.flows import keys as keys
     from gateway.flows import orders as orders
     from gateway.flows import reads as reads
     from gateway.flows import reconciling as reconciling

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from gateway.accounts import OpenAccount
@@ -15,6 +15,7 @@ from gateway.errors import InvalidRequest, StoreError
 from gateway.exchange import Operation, Request, Response
 from gateway.flows.orders import customer_at
 from gateway.models.base import Page
+from gateway.models.keys import Permission
 from gateway.models.wallets import Wallet
 
 __all__ = ["page", "rate_headroom", "read", "request", "wallets"]
@@ -99,6 +100,7 @@ def request(
     json: Any,
     write: bool | None,
     signed: bool,
+    permissions: Iterable[Permission | str] | None,
     seconds: float | None,
 ) -> Flow[Response]:
     """Any call of the provider: signed, limited, redacted; not journaled. `write` None: everything but GET and HEAD
@@ -130,5 +132,14 @@ def request(
         answer: Response = yield made
         return answer
 
-    run = Performance(opened, f"{verb} {path}", core.deadline(seconds, opened))
+    try:
+        wanted = frozenset(map(Permission, permissions if permissions is not None else _needed(made)))
+    except ValueError:
+        raise InvalidRequest("no such permission", hint="there are " + ", ".join(Permission)) from None
+    run = Performance(opened, f"{verb} {path}", core.deadline(seconds, opened), permissions=wanted)
     return (yield from perform(run, Begun(operation())))
+
+
+def _needed(request: Request) -> Iterable[Permission]:
+    """What a write that nobody knows may do is everything."""
+    return Permission if request.write else (Permission.READ,)

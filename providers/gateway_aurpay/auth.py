@@ -96,6 +96,7 @@ class _Held:
 
     key: Secret
     renew_at: datetime | None
+    expires_at: datetime | None
     refused: bool = False
 
 
@@ -113,14 +114,19 @@ class Login:
         held = self._held
         return held is None or held.refused or (held.renew_at is not None and self._now() >= held.renew_at)
 
-    def login(self) -> Operation[None]:
+    @property
+    def expires_at(self) -> datetime | None:
+        return self._held.expires_at if self._held is not None else None
+
+    def login(self) -> Operation[IssuedKey]:
         asked_at = self._now()
         issued = yield from obtain_key(self._credentials, asked_at)
         renew_at = None
         if issued.expires_at is not None:
             # A short life must not be all margin, or every call would log in.
             renew_at = issued.expires_at - min(_MOST_AHEAD, (issued.expires_at - asked_at) / 10)
-        self._held = _Held(issued.secret, renew_at)
+        self._held = _Held(issued.secret, renew_at, issued.expires_at)
+        return issued
 
     def refused(self, request: Request) -> None:
         held = self._held

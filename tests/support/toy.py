@@ -170,10 +170,13 @@ class LoginKey:
     def login_due(self) -> bool:
         return self._due
 
-    def login(self) -> Operation[None]:
+    expires_at = None
+
+    def login(self) -> Operation[IssuedKey]:
         issued = yield from issue(self._credentials.user, self._credentials.password)
         with self._lock:
             self._held, self._due = issued.secret, False
+        return issued
 
     def refused(self, request: Request) -> None:
         with self._lock:
