@@ -103,7 +103,9 @@ class IssuesKeys(Protocol):
 @runtime_checkable
 class VerifiesKeys(Protocol):
     def verify_key(self) -> Operation[None]:
-        """A cheap authenticated read; raises AuthenticationFailed or PermissionDenied when the key does not work."""
+        """A cheap authenticated read; raises AuthenticationFailed or PermissionDenied when the key does not work, or
+        another refusal (InvalidRequest) where the provider's way of saying so is not known.
+        """
         ...
 
 
