@@ -10,7 +10,7 @@ CANDIDATES := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format aio bench clean
+.PHONY: help demo test check format aio docs bench clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -37,11 +37,15 @@ format: $(VENV)/.installed-dev  ## put the code in order
 aio: $(VENV)/.installed-dev  ## write gateway/aio.py anew from gateway/api.py
 	$(BIN)/python .ci/generate_aio.py
 
+docs: $(VENV)/.installed-dev  ## write the generated pages anew, and build the documentation into site/
+	for page in settings failures reference providers diagrams; do $(BIN)/python .ci/generate_$$page.py || exit; done
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 bench: $(VENV)/.installed-dev  ## measure what the gateway costs, and write docs/benchmarks.md
 	$(BIN)/python -m benchmarks
 
 clean:  ## remove the environment, caches and built files
-	rm -rf .venv .coverage* htmlcov build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .coverage* htmlcov build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One stamp for each set of extras, older than pyproject.toml when there is something to install again.

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from gateway import Gateway, Money, OrderRequest
 from gateway.events import calling, handlers
-from gateway.models import EVENT_TYPES
 from gateway.telemetry import _DURATIONS
 from gateway.testing import SandboxServer, accounts_toml
 
@@ -18,8 +17,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "events.md").read_text(encoding="ut
 HANDLERS, POLLING = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
-def test_the_tables_are_complete() -> None:
-    assert dict(re.findall(r"^\| `(\w+\.\w+)` \| (.+) \|$", PAGE, re.MULTILINE)) == EVENT_TYPES
+def test_the_table_of_measurements_is_complete() -> None:
     assert re.findall(r"^\| `gateway\.(\w+)\.duration`", PAGE, re.MULTILINE) == list(_DURATIONS)
 
 

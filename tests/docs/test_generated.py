@@ -1,0 +1,226 @@
+"""What is generated is fresh, and says all of it: every public name, command, setting, hook, error and event."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import griffe
+import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
+
+import gateway
+from docs.blocks import ROOT
+from gateway import errors
+from gateway.cli.app import build
+from gateway.config import GatewaySettings
+from gateway.models import EVENT_TYPES, OrderStatus
+from gateway.plugins import load_plugins
+
+SCRIPTS = sorted((ROOT / ".ci").glob("generate_*.py"))
+REFERENCE = ROOT / "docs" / "reference"
+
+
+@cache
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"generate_{name}", ROOT / ".ci" / f"generate_{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def page(name: str) -> str:
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["reference", "providers", "diagrams"])
+def test_what_is_generated_is_fresh(name: str) -> None:
+    made: dict[Path, str] = script(name).generated()
+    stale = [
+        str(path.relative_to(ROOT)) for path, text in made.items() if not path.exists() or path.read_text() != text
+    ]
+    assert not stale, "run `make docs`"
+
+
+@pytest.mark.parametrize("name", ["reference", "providers", "diagrams"])
+def test_nothing_else_lies_where_pages_are_generated(name: str) -> None:
+    made = set(script(name).generated())
+    assert {path for folder in {each.parent for each in made} for path in folder.iterdir() if path.is_file()} == made
+
+
+def test_make_docs_runs_every_generator_of_a_page() -> None:
+    (loop,) = re.findall(r"for page in ([a-z ]+); do", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert set(loop.split()) == {path.stem.removeprefix("generate_") for path in SCRIPTS} - {"aio"}
+
+
+def test_a_generator_says_when_its_pages_are_stale() -> None:
+    for name in ("reference", "providers", "diagrams"):
+        done = subprocess.run(
+            [sys.executable, str(ROOT / ".ci" / f"generate_{name}.py"), "--check"], check=False, timeout=60
+        )
+        assert done.returncode == 0, f"{name} is stale: run `make docs`"
+
+
+# Completeness: the pages are compared with the code, not with what the generators make of it
+
+
+def public_modules() -> list[str]:
+    return ["gateway.errors", *(module for about in script("reference").PYTHON.values() for module in about[2])]
+
+
+@cache
+def source() -> Any:
+    return griffe.load("gateway", search_paths=[str(ROOT)], resolve_aliases=True)
+
+
+def found(path: str) -> Any:
+    """What this path is in the source, followed to where it is written."""
+    thing = source()[path.removeprefix("gateway.")]
+    return thing.final_target if thing.is_alias else thing
+
+
+def public_names() -> Iterator[str]:
+    for module in public_modules():
+        names = script("reference").public(module) if module in ("gateway.api", "gateway.aio") else None
+        for name in names or importlib.import_module(module).__all__:
+            yield f"{module}.{name}"
+
+
+NAMES = list(public_names())
+
+
+def test_every_public_module_is_in_the_reference() -> None:
+    named = set(public_modules())
+    assert {"gateway.models", "gateway.contracts", "gateway.testing", "gateway.callbacks", "gateway.hookspecs"} <= named
+    for name in gateway.__all__:
+        if name != "__version__":
+            home = gateway._HOMES[name]
+            assert any(home == module or home.startswith(f"{module}.") for module in named), f"{name} of {home}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_public_name_is_documented(name: str) -> None:
+    pages = [REFERENCE / "errors.md", *(REFERENCE / "python").glob("*.md")]
+    directives = {line for each in pages for line in each.read_text(encoding="utf-8").splitlines()}
+    thing = found(name)
+    if not thing.is_module:
+        assert f"::: {name}" in directives
+    if thing.docstring is None:
+        # A Protocol of one or two methods is said by them.
+        methods = [each for each in thing.members.values() if each.is_function and not each.name.startswith("_")]
+        assert methods, "it has no docstring"
+        assert all(method.docstring is not None for method in methods), "neither it nor a method has a docstring"
+    else:
+        assert len(thing.docstring.value) > 10
+
+
+def test_every_command_is_documented() -> None:
+    text = page("reference/commands.md")
+    application = get_command(build(load_plugins()))
+
+    def walk(group: Any, words: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+        for name, command in group.commands.items():
+            yield " ".join((*words, name)), command
+            if isinstance(command, TyperGroup):
+                yield from walk(command, (*words, name))
+
+    checked = 0
+    sections = dict(re.findall(r"(?ms)^#{2,3} ([a-z -]+)\n(.*?)(?=^##|\Z)", text))
+    for name, command in walk(application, ()):
+        assert name in sections, f"gateway {name}"
+        if isinstance(command, TyperGroup):
+            continue
+        for parameter in command.params:
+            for option in parameter.opts:
+                if option.startswith("--") and option not in ("--config", "--json", "--help"):
+                    assert f"`{option}" in sections[name] or f", {option}" in sections[name], f"gateway {name} {option}"
+                    checked += 1
+    assert checked > 100
+
+
+def test_every_setting_is_documented() -> None:
+    text = page("settings.md")
+    for name in GatewaySettings.model_fields:
+        assert f"\n| `{name}` |" in text, name
+    for provider in script("providers").built_in():
+        assert f'## Accounts with `provider = "{provider}"`' in text
+
+
+def test_every_hook_is_documented() -> None:
+    hooks = {name for name in dir(load_plugins().manager.hook) if name.startswith("gateway_")}
+    assert set(re.findall(r"(?m)^## (\w+)$", page("reference/hooks.md"))) == hooks
+
+
+def test_every_error_is_documented() -> None:
+    classes = {name for name, value in vars(errors).items() if inspect.isclass(value) and issubclass(value, Exception)}
+    assert set(re.findall(r"(?m)^\| \[`(\w+)`\]", page("reference/errors.md"))) == classes
+    assert classes <= set(errors.__all__)
+
+
+def test_every_event_is_documented() -> None:
+    assert dict(re.findall(r"(?m)^\| `(\w+\.\w+)` \| (.+) \|$", page("reference/events.md"))) == EVENT_TYPES
+
+
+def test_every_row_of_every_provider_is_documented() -> None:
+    overview = page("providers/index.md")
+    for name, provider in script("providers").built_in().items():
+        text = page(f"providers/{name}.md")
+        for row in provider.capabilities:
+            call = f"{row.operation}:{row.variant}" if row.variant else row.operation
+            line = next(line for line in text.splitlines() if line.startswith(f"| `{call}` |"))
+            assert f"| {row.grade.value} | {row.source.replace('|', chr(92) + '|')} |" in line
+            assert f"| `{call}` |" in overview
+        assert f"]({name}.md)" in overview
+
+
+# Drawings
+
+
+def test_the_drawn_moves_are_those_that_the_models_allow() -> None:
+    drawn = {(before, after) for befores, afters in script("diagrams").MOVES for before in befores for after in afters}
+    allowed = {
+        (before.value, after.value)
+        for before in OrderStatus
+        for after in OrderStatus
+        if before is not after and before.may_become(after)
+    }
+    assert drawn == allowed
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_the_drawings_can_be_read_on_light_and_dark_pages() -> None:
+    """WCAG 2: 4.5 for text, 3 for lines."""
+    diagrams = script("diagrams")
+    for fill, text in diagrams.COLOURS.values():
+        assert contrast(fill, text) >= 4.5
+    for background in diagrams.PAGES:
+        assert contrast(diagrams.LINE, background) >= 3
+    pages = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs").rglob("*.md"))
+    for path, drawing in diagrams.generated().items():
+        assert re.search(r"<title id=\"title\">.+</title>", drawing)
+        assert len(re.findall(r"<desc id=\"words\">(.{80,})</desc>", drawing)) == 1
+        assert all('fill="' in text for text in re.findall(r"<text[^>]*>", drawing))
+        # And where it is shown, there are words for whoever does not see it.
+        assert re.search(rf"!\[[^\]]{{60,}}\]\((\.\./)?diagrams/{path.name}\)", pages), path.name
