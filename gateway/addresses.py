@@ -22,6 +22,8 @@ __all__ = ["AddressCheck", "Flavour", "Verdict", "check_address"]
 
 
 class Verdict(StrEnum):
+    """Whether an address was checked and found sound, or is of a network that cannot be checked here."""
+
     VALID = "valid"
     UNCHECKED = "unchecked"
 

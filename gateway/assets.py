@@ -25,6 +25,8 @@ __all__ = ["Asset", "AssetKind", "known_assets", "register_asset"]
 
 
 class AssetKind(StrEnum):
+    """Whether an asset is a currency or a coin."""
+
     FIAT = "fiat"
     CRYPTO = "crypto"
 

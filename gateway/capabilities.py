@@ -28,6 +28,8 @@ __all__ = [
 
 
 class Support(StrEnum):
+    """Whether the gateway can make the call, only a person can, or nobody."""
+
     SUPPORTED = "supported"
     MANUAL = "manual"
     """The provider offers it, but only by hand, in its web interface."""
@@ -126,6 +128,7 @@ OPERATIONS: Mapping[str, NeutralOperation] = _operations(
     NeutralOperation("keys.revoke", "revoke_key", "end a key", write=True, permission=_TRADE),
     NeutralOperation("callbacks.receive", "read_callback", "be told of a change by the provider"),
 )
+"""Every operation that the core knows, by its name, in the order of the tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +157,17 @@ class Capability:
 
 
 def supported(operation: str, grade: str, source: str, reason: str = "", *, variant: str = "") -> Capability:
+    """A row for a call that the adapter makes."""
     return Capability(operation, variant, Support.SUPPORTED, Grade(grade), source, reason)
 
 
 def manual(operation: str, grade: str, source: str, reason: str, *, instead: str, variant: str = "") -> Capability:
+    """A row for what is done by hand at the provider; `instead` says how."""
     return Capability(operation, variant, Support.MANUAL, Grade(grade), source, reason, instead)
 
 
 def absent(operation: str, source: str, reason: str, *, instead: str = "", variant: str = "") -> Capability:
+    """A row for what the provider does not offer; `instead` says what to do then, where there is something."""
     return Capability(operation, variant, Support.ABSENT, Grade.ABSENT, source, reason, instead)
 
 

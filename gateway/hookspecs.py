@@ -27,6 +27,7 @@ __all__ = ["hookimpl"]
 
 hookspec = pluggy.HookspecMarker("gateway")
 hookimpl = pluggy.HookimplMarker("gateway")
+"""Marks a function of a plugin as an implementation of the hook of its name."""
 
 
 @hookspec

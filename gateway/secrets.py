@@ -20,6 +20,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 __all__ = ["HIDDEN", "CardNumber", "Raw", "Redactor", "Secret", "is_telling"]
 
 HIDDEN = "•••"
+"""What stands in reports where a secret was."""
 
 # Names of fields and headers whose values are secret whoever sends them. Compared in lower case without '-' and '_'.
 _TELLING = frozenset(

@@ -23,7 +23,9 @@ class NewCard:
 
 @runtime_checkable
 class CreatesCards(Protocol):
-    def create_card(self, card: NewCard) -> Operation[Card]: ...
+    def create_card(self, card: NewCard) -> Operation[Card]:
+        """Issue the card. Never repeated by the engine once it may have been issued."""
+        ...
 
 
 @runtime_checkable
@@ -42,9 +44,13 @@ class ReadsCards(Protocol):
 
 @runtime_checkable
 class ListsCardTransactions(Protocol):
-    def list_card_transactions(self, customer: str, card: str, query: Query) -> Operation[Page[CardTransaction]]: ...
+    def list_card_transactions(self, customer: str, card: str, query: Query) -> Operation[Page[CardTransaction]]:
+        """One page of what a card was used for; both identifiers are the provider's own."""
+        ...
 
 
 @runtime_checkable
 class GivesOneTimeCodes(Protocol):
-    def get_one_time_code(self, customer: str, card: str) -> Operation[OneTimeCode]: ...
+    def get_one_time_code(self, customer: str, card: str) -> Operation[OneTimeCode]:
+        """The code that the card's holder is asked for now; both identifiers are the provider's own."""
+        ...

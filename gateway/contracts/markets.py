@@ -14,7 +14,9 @@ __all__ = ["ListsMarkets", "ListsPublicTrades", "ReadsBooks", "ReadsTickers"]
 
 @runtime_checkable
 class ListsMarkets(Protocol):
-    def list_markets(self, query: Query) -> Operation[Page[Market]]: ...
+    def list_markets(self, query: Query) -> Operation[Page[Market]]:
+        """The pairs that can be traded."""
+        ...
 
 
 @runtime_checkable
@@ -26,7 +28,9 @@ class ReadsTickers(Protocol):
 
 @runtime_checkable
 class ReadsBooks(Protocol):
-    def get_book(self, market: str, depth: int | None) -> Operation[OrderBook]: ...
+    def get_book(self, market: str, depth: int | None) -> Operation[OrderBook]:
+        """The order book, `depth` levels a side where the provider lets choose."""
+        ...
 
 
 @runtime_checkable

@@ -23,7 +23,9 @@ class NewRefund:
 
 @runtime_checkable
 class CreatesRefunds(Protocol):
-    def create_refund(self, refund: NewRefund) -> Operation[ProviderRefund]: ...
+    def create_refund(self, refund: NewRefund) -> Operation[ProviderRefund]:
+        """Pay back. Never repeated by the engine once it may have been carried out."""
+        ...
 
 
 @runtime_checkable

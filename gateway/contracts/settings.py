@@ -163,6 +163,7 @@ def _one_a_symbol(values: tuple[Money, ...]) -> tuple[Money, ...]:
 
 
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
+"""Where an API is: https, or http on loopback; without credentials, query, or a slash at its end."""
 AssetCode = Annotated[str, AfterValidator(_known_code)]
 """The code of a known asset, as text."""
 Bound = Annotated[Money, BeforeValidator(_written), AfterValidator(_bound)]

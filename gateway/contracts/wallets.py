@@ -22,7 +22,9 @@ class ListsWallets(Protocol):
 
 @runtime_checkable
 class ListsTransactions(Protocol):
-    def list_transactions(self, query: Query) -> Operation[Page[Transaction]]: ...
+    def list_transactions(self, query: Query) -> Operation[Page[Transaction]]:
+        """One page of the account's money movements, newest first where the provider says so."""
+        ...
 
 
 @runtime_checkable

@@ -40,9 +40,13 @@ class CreatesWithdrawals(Protocol):
 
 @runtime_checkable
 class ReadsWithdrawals(Protocol):
-    def get_withdrawal(self, provider_id: str) -> Operation[ProviderWithdrawal]: ...
+    def get_withdrawal(self, provider_id: str) -> Operation[ProviderWithdrawal]:
+        """Read one payout. Raises NotFound when the provider has none of this number."""
+        ...
 
 
 @runtime_checkable
 class ListsWithdrawals(Protocol):
-    def list_withdrawals(self, query: Query) -> Operation[Page[ProviderWithdrawal]]: ...
+    def list_withdrawals(self, query: Query) -> Operation[Page[ProviderWithdrawal]]:
+        """One page of the provider's payouts, newest first where the provider says so."""
+        ...

@@ -13,6 +13,8 @@ __all__ = ["BookLevel", "Market", "OrderBook", "PublicTrade", "Side", "Ticker"]
 
 
 class Side(StrEnum):
+    """Which side of the book an exchange order is on."""
+
     BUY = "buy"
     SELL = "sell"
 
@@ -46,6 +48,8 @@ class Ticker(Result):
 
 
 class BookLevel(Result):
+    """What is offered at one rate: `volume` in base units, by `count` orders where the provider tells."""
+
     rate: Number
     volume: Number
     count: int | None = None

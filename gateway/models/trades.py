@@ -16,6 +16,8 @@ __all__ = ["Side", "Trade", "TradeKind", "TradeRequest", "TradeStatus"]
 
 
 class TradeKind(StrEnum):
+    """How an exchange order is carried out; not every provider has every kind."""
+
     LIMIT = "limit"
     MARKET = "market"
     STOP_LIMIT = "stop-limit"

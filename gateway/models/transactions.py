@@ -15,6 +15,8 @@ __all__ = ["Currency", "CurrencyKind", "Transaction"]
 
 
 class CurrencyKind(StrEnum):
+    """Which list of accepted currencies: those that prices are in, or the coins that are paid."""
+
     FIAT = "fiat"
     CRYPTO = "crypto"
 

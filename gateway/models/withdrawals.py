@@ -77,6 +77,7 @@ class CardTopUp:
 
 
 Destination = Annotated[LightningInvoice | CryptoAddress | CardTopUp, Field(discriminator="kind")]
+"""Where a payout goes."""
 
 
 class WithdrawalStatus(StrEnum):
