@@ -173,9 +173,9 @@ def commands_page() -> str:
                 lines.append(f"| `{cell(record[0])}` | {cell(escaped(record[1]))} |")
     lines += [
         "",
-        "Exit status: 0 success, 1 an error in one line, 2 misuse, 130 Ctrl-C. With `--json` the error is the document on",
-        "standard output. `gateway --version` prints the version, `gateway --install-completion bash` sets up completion",
-        "(also `zsh`, `fish` and `powershell`).",
+        "Exit status: 0 success, 1 an error in one line, 2 misuse, 130 Ctrl-C. With `--json` the error is the document",
+        "on standard output. `gateway --version` prints the version, `gateway --install-completion bash` sets up",
+        "completion (also `zsh`, `fish` and `powershell`).",
     ]
     for name, command in commands(application):
         lines += ["", f"{'###' if ' ' in name else '##'} {name}", ""]
@@ -211,8 +211,8 @@ def hooks() -> dict[str, Any]:
 def hooks_page() -> str:
     lines = ["# Hooks", "", NOTE, ""]
     lines += [
-        "A plugin implements any of these. It is a module, named by an entry point of the group `gateway`, with functions",
-        "that `gateway.hookspecs.hookimpl` marks. [Write a provider](../write-a-provider.md) shows one whole.",
+        "A plugin implements any of these. It is a module, named by an entry point of the group `gateway`, with",
+        "functions that `gateway.hookspecs.hookimpl` marks. [Write a provider](../write-a-provider.md) shows one whole.",
     ]
     for name, function in hooks().items():
         signature = str(inspect.signature(function)).replace("'", "")  # annotations are kept as text
@@ -233,8 +233,8 @@ def tree(kind: type[GatewayError] = GatewayError) -> Iterator[type[GatewayError]
 def errors_page() -> str:
     lines = ["# Errors", "", NOTE, ""]
     lines += [
-        "Every call raises these and no others. [What became of it](../concepts/outcomes.md) says how to act on an outcome,",
-        "[failures](../failures.md) what raises them, row by row.",
+        "Every call raises these and no others. [What became of it](../concepts/outcomes.md) says how to act on an",
+        "outcome, [failures](../failures.md) what raises them, row by row.",
         "",
         "| error | kind of | outcome, unless it says otherwise | the same call may be made again |",
         "| --- | --- | --- | --- |",
@@ -248,7 +248,7 @@ def errors_page() -> str:
         )
     lines += [
         "",
-        "The last two columns are what an error says by default: `error.outcome` and `error.retryable` are what counts.",
+        "The last two columns are what an error says by default; what counts is `error.outcome` and `error.retryable`.",
     ]
     shown = [kind.__name__ for kind in tree()]
     shown += [name for name in errors.__all__ if name not in shown]

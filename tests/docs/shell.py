@@ -12,7 +12,7 @@ __all__ = ["Command", "agrees", "commands"]
 
 @dataclass(frozen=True)
 class Command:
-    """One command: its words, the variables set in front of it, where its output goes, and what is shown to come of it."""
+    """One command: its words, the variables set in front of it, where its output goes, and what is shown of it."""
 
     words: tuple[str, ...]
     variables: tuple[tuple[str, str], ...] = ()

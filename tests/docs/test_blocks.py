@@ -93,7 +93,7 @@ def test_every_command_in_the_text_exists() -> None:
 
 
 def _check(application: Any, piece: str) -> None:
-    """Names of commands have to exist, `a|b` both; what follows has to be what the command takes, if it is written out."""
+    """Commands have to exist, of `a|b` both; what follows has to be what they take, if it is written out."""
     words = shlex.split(piece.partition(" > ")[0])[1:]
     found = [application]
     while words and all(isinstance(each, TyperGroup) for each in found) and not words[0].startswith("-"):
@@ -173,7 +173,7 @@ def test_blocks_are_read_as_markdown_has_them() -> None:
 )
 def test_a_block_that_is_wrong_fails(language: str, text: str, session: Session) -> None:
     usual(session)
-    with pytest.raises(Exception):  # noqa: B017, PT011 - whatever goes wrong in a block
+    with pytest.raises(Exception):  # noqa: B017, PT011, PT012 - whatever goes wrong in a block, or at the end
         session.run(Block("sample", 1, language, text))
         session.end()
 
