@@ -87,7 +87,7 @@ class Secret:
                 return cls(value.reveal())
             if not isinstance(value, str) or not value:
                 # A custom error, because pydantic's own would show the value.
-                raise PydanticCustomError("secret", "expected a text: env:NAME, file:PATH or a literal")
+                raise PydanticCustomError("secret", "expected a text: env:NAME, file:PATH, vault:account/label or a literal")
             resolve = (info.context or {}).get("resolve_secret")
             return cls(resolve(value) if resolve else value)
 
