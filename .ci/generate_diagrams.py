@@ -89,7 +89,8 @@ def request_life() -> Drawing:
     drawing = Drawing(
         "Life of a write",
         "A call is checked by the journal and the adapter; the intent is committed; the request is marked as sent and "
-        "goes to the provider; what comes back is recorded as done, rejected or unknown. Before the mark, nothing was sent.",
+        "goes to the provider; what comes back is recorded as done, rejected or unknown. Before the mark, "
+        "nothing was sent.",
         900,
         380,
     )
@@ -177,7 +178,8 @@ def callback_path() -> Drawing:
     drawing = Drawing(
         "Path of a callback",
         "The provider calls your application. The token of the address and the provider's proof are checked, the "
-        "callback is committed to the inbox, and answered with 200. A worker reads the order at the provider, compares it, and "
+        "callback is committed to the inbox, and answered with 200. A worker reads the order at the "
+        "provider, compares it, and "
         "commits the move together with its event, which your handlers are called with.",
         900,
         330,

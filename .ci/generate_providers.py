@@ -80,7 +80,8 @@ def provider_page(provider: Provider) -> str:
     lines += [
         f"| settings | [`{provider.name}`](../settings.md#accounts-with-provider-{provider.name}) |",
         "",
-        "An account's settings can change rows: `gateway capabilities --account NAME` shows an account's own table. What",
+        "An account's settings can change rows: `gateway capabilities --account NAME` shows an account's own",
+        "table. What",
         "the grades mean is on the [overview](index.md).",
     ]
     rows = list(provider.capabilities)
@@ -101,7 +102,8 @@ def overview() -> str:
     lines = ["# Providers", "", NOTE, ""]
     lines += [
         "Nobody has run the gateway against a live service. What is said about a provider comes from its own",
-        "documentation, from code that it publishes, and from independent public clients. Each row of its table carries a",
+        "documentation, from code that it publishes, and from independent public clients. Each row of its",
+        "table carries a",
         "grade, that of the weakest part of the call:",
         "",
         "| grade | evidence |",

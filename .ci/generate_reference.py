@@ -212,7 +212,8 @@ def hooks_page() -> str:
     lines = ["# Hooks", "", NOTE, ""]
     lines += [
         "A plugin implements any of these. It is a module, named by an entry point of the group `gateway`, with",
-        "functions that `gateway.hookspecs.hookimpl` marks. [Write a provider](../write-a-provider.md) shows one whole.",
+        "functions that `gateway.hookspecs.hookimpl` marks. [Write a provider](../write-a-provider.md) shows",
+        "one whole.",
     ]
     for name, function in hooks().items():
         signature = str(inspect.signature(function)).replace("'", "")  # annotations are kept as text
