@@ -10,6 +10,7 @@ import getpass
 import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from gateway.capabilities import Capabilities
     from gateway.config import GatewaySettings
     from gateway.contracts.adapter import RateLimit
+    from gateway.contracts.keys import KeyRules
     from gateway.core import Core
     from gateway.engine.clock import Clock
     from gateway.engine.drivers import AsyncDriver
@@ -347,9 +349,24 @@ class AsyncAccountHandle:
         return self._account.capabilities
 
     @property
+    def key_rules(self) -> KeyRules:
+        """The provider's rules for keys: their kinds and parts, what they can be restricted to, their labels. Raises
+        UnsupportedOperation where an account has one key only.
+        """
+        return self._account.key_rules()
+
+    @property
+    def has_ring(self) -> bool:
+        """Whether the account works with the keys of its ring, and not with one that stands in its settings."""
+        return self._account.works_with_ring
+
+    @property
     def rate_limit(self) -> RateLimit | None:
-        """How often the provider lets one key be used; None when it does not say."""
-        return self._account.provider.rate_limit
+        """How often the provider lets the account's keys be used together; None when it does not say. Of a ring that
+        was not used yet, one key's.
+        """
+        limit, requests = self._account.rate_limit, self._account.all_calls()
+        return limit if limit is None or requests is None else replace(limit, requests=requests)
 
     async def rate_headroom(self) -> int | None:
         """How many calls may leave now without waiting, over all processes on this store; None without a limit."""
@@ -849,6 +866,15 @@ class Keys(_Namespace):
                 pool=pool,
             )
         )
+
+    async def ready(self, new: NewKey, *, account: str, replaces: str | None = None) -> None:
+        """Check all that can be told of a key before a person makes it, when `new` has no `parts` yet: its label is
+        free and after the provider's rule, it can be verified, the vault opens. For a secret that is shown only once
+        would be lost when `add` (with `replaces`: `rotate`) finds that out. Sends nothing.
+
+        Raises as `add`.
+        """
+        await self._gateway._run(flows.keys.ready(self._core, account, new, replaces))
 
     async def add(
         self, new: NewKey, *, account: str, check: bool = True, by: str | None = None, deadline: float | None = None

@@ -58,6 +58,7 @@ __all__ = [
     "guide",
     "issue",
     "listed",
+    "ready",
     "retire",
     "reveal",
     "revoke",
@@ -159,6 +160,8 @@ def guide(
         provider=opened.provider.name,
         action=action,
         label=label,
+        kind=chosen.name,
+        parts={part.name: part.title for part in chosen.parts} if action is KeyAction.CREATE else {},
         permissions=wanted if rules.permissions is not None else None,
         networks=places,
         proofs=tuple(rules.proofs.get(action, ())),
@@ -196,6 +199,19 @@ def verify(core: Core, account: str, label: str | None, *, actor: str, seconds: 
 # Changing
 
 
+def ready(core: Core, account: str, new: NewKey, replaces: str | None) -> Flow[None]:
+    """Everything that can be told of a key before it is made, so that none is made for nothing."""
+    opened = core.account(account)
+    if replaces is not None:
+        row = yield from _replaceable(core, account, replaces)
+        new = _like(new, row.key)
+    kind, _, _ = _terms(opened, new)
+    if not kind.for_callbacks:
+        opened.require("keys.verify")
+    yield from _free(core, opened, new.label)
+    yield Block(lambda: core.vault().check())
+
+
 def add(core: Core, account: str, new: NewKey, *, check: bool, actor: str, seconds: float | None) -> Flow[ApiKey]:
     """Keep a key that a person made, after a read with it has succeeded."""
     opened = core.account(account)
@@ -220,9 +236,7 @@ def rotate(
     change = _Change(core, opened, actor)
 
     def work() -> Flow[Rotation]:
-        row = yield from transact(lambda connection: store.find(connection, account, label, core.now()))
-        if row.key.state is not KeyState.ACTIVE:
-            raise _wrong_state(row.key, "only an active key is replaced")
+        row = yield from _replaceable(core, account, label)
         made = _made(opened, _like(new, row.key), KeyOrigin.IMPORTED)
         yield from _absent(core, made, deadline)
         if check:
@@ -448,10 +462,7 @@ class _Made:
 
 def _made(opened: OpenAccount, new: NewKey, origin: KeyOrigin) -> _Made:
     """Everything about the key that can be checked here. Raises InvalidRequest."""
-    kind = _kind(opened, new.kind)
-    _check_label(opened, new.label)
-    permissions = _permissions(opened, new.permissions)
-    networks = _networks(opened, new.networks)
+    kind, permissions, networks = _terms(opened, new)
     names = [part.name for part in kind.parts]
     wrong = sorted(set(new.parts) - set(names))
     if wrong:
@@ -480,9 +491,18 @@ def _made(opened: OpenAccount, new: NewKey, origin: KeyOrigin) -> _Made:
         created_at=new.created_at,
         expires_at=new.expires_at,
     )
+    return _Made(opened, opened.make_key(key, secrets), key, secrets)
+
+
+def _terms(opened: OpenAccount, new: NewKey) -> tuple[KeyKind, frozenset[Permission], tuple[str, ...] | None]:
+    """What the key is to be, its parts aside. Raises InvalidRequest."""
+    kind = _kind(opened, new.kind)
+    _check_label(opened, new.label)
+    permissions = _permissions(opened, new.permissions)
+    networks = _networks(opened, new.networks)
     if new.expires_at is not None and new.expires_at <= opened.clock.now():
         raise InvalidRequest(f"the key expired at {new.expires_at.isoformat()}", account=opened.name)
-    return _Made(opened, opened.make_key(key, secrets), key, secrets)
+    return kind, permissions, networks
 
 
 def _kind(opened: OpenAccount, name: str | None) -> KeyKind:
@@ -566,9 +586,15 @@ def _like(new: NewKey, old: ApiKey) -> NewKey:
     return new.model_copy(update={name: value for name, value in same.items() if name not in given})
 
 
-def _absent(core: Core, made: _Made, deadline: Deadline) -> Flow[None]:
-    """Raises Conflict when the label is taken, or the key is there under another, before anything is sent or kept."""
-    opened, label = made.account, made.key.label
+def _replaceable(core: Core, account: str, label: str) -> Flow[KeyRow]:
+    row = yield from transact(lambda connection: store.find(connection, account, label, core.now()))
+    if row.key.state is not KeyState.ACTIVE:
+        raise _wrong_state(row.key, "only an active key is replaced")
+    return row
+
+
+def _free(core: Core, opened: OpenAccount, label: str) -> Flow[None]:
+    """Raises Conflict when the label is taken."""
 
     def work(connection: Connection) -> None:
         if any(row.key.label == label for row in store.listed(connection, opened.name, core.now())):
@@ -579,6 +605,12 @@ def _absent(core: Core, made: _Made, deadline: Deadline) -> Flow[None]:
             )
 
     yield from transact(work)
+
+
+def _absent(core: Core, made: _Made, deadline: Deadline) -> Flow[None]:
+    """Raises Conflict when the label is taken, or the key is there under another, before anything is sent or kept."""
+    opened = made.account
+    yield from _free(core, opened, made.key.label)
     if opened.works_with_ring:
         yield from engine.refresh(opened, deadline)
     for held in opened.ring.keys if made.held.signs and opened.works_with_ring else ():
@@ -646,11 +678,18 @@ def _keep(
         )
         return store.find(connection, key.account, key.label, now)
 
-    yield Block(lambda: core.vault().put_many({places[name]: made.secrets[name] for name in names}))
     try:
+        yield Block(lambda: core.vault().put_many({places[name]: made.secrets[name] for name in names}))
         row = yield from transact(work)
     except Conflict:
         yield from _erase(core, [KeyRow(0, tuple(names), key)])
+        raise
+    except Exception:
+        raise
+    except BaseException:  # an interrupt, which may come when the row is written too
+        rows = yield from transact(lambda connection: store.listed(connection, key.account, now))
+        if all(one.key.label != key.label for one in rows):
+            yield from _erase(core, [KeyRow(0, tuple(names), key)])
         raise
     opened.know(row, made.held)
     yield from _reload(opened)
@@ -703,6 +742,7 @@ def _ending(core: Core, opened: OpenAccount, key: ApiKey) -> Flow[KeyGuide]:
             provider=opened.provider.name,
             action=KeyAction.REVOKE,
             label=key.label,
+            kind=key.kind,
             steps=(),
             source=rules.source,
             grade=rules.grade,

@@ -166,12 +166,17 @@ class GuideStep(Result):
 
 
 class KeyGuide(Result):
-    """The provider's own steps for one action, in order, filled in for this key. `source` says where they come from."""
+    """The provider's own steps for one action, in order, filled in for this key. `source` says where they come from.
+
+    `parts` are what a key to be made consists of: by the names that `NewKey.parts` has, what the provider calls them.
+    """
 
     account: str
     provider: str
     action: KeyAction
     label: str | None = None
+    kind: str
+    parts: Mapping[str, str] = Field(default_factory=dict)
     permissions: frozenset[Permission] | None = None
     networks: tuple[str, ...] | None = None
     proofs: tuple[KeyProof, ...] = ()
