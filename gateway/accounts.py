@@ -224,8 +224,14 @@ class OpenAccount:
         limit = self.rate_limit
         if limit is None:
             return None
-        now = self._rate_time(connection)
-        return sum(rates.headroom(connection, self._key(held), limit, now) for held in self.ring.in_use())
+        keys, now = self.ring.in_use(), self._rate_time(connection)
+        if not keys and any(row.key.state is KeyState.ACTIVE for row in self._rows_of_ring(connection)):
+            return limit.requests  # the ring was not opened yet, so nothing has left from here
+        return sum(rates.headroom(connection, self._key(held), limit, now) for held in keys)
+
+    def all_calls(self) -> int | None:
+        """How many calls may leave within the limit's time, over all keys; None without a limit."""
+        return None if self.rate_limit is None else self.rate_limit.requests * max(1, len(self.ring.in_use()))
 
     def free_calls_here(self) -> int | None:
         """The same by what this process knows alone."""
@@ -253,6 +259,9 @@ class OpenAccount:
         return next_number(connection, f"{self.provider.name} {key_id}", now_microseconds)
 
     # The ring
+
+    def _rows_of_ring(self, connection: Connection) -> list[KeyRow]:
+        return self.key_rows(connection) if self.works_with_ring else []
 
     def ring_due(self) -> bool:
         """Whether the ring has to be read from the store again."""

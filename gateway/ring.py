@@ -104,7 +104,6 @@ class Ring:
         self._pool = pool
         self._snapshot = _Snapshot()
         self._lock = threading.Lock()
-        self.loaded = False
 
     @property
     def keys(self) -> tuple[HeldKey, ...]:
@@ -129,7 +128,6 @@ class Ring:
             for held, key in found:
                 held.key = key
             self._snapshot = _Snapshot(tuple(held for held, _ in found))
-            self.loaded = True
 
     def changed(self) -> None:
         """One of the keys is shown differently now: choose anew."""

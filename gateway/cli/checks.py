@@ -256,7 +256,7 @@ def _pays_more_than_is_limited(settings: AccountSettings, capabilities: Capabili
 
 
 def headroom(handle: AccountHandle) -> Finding:
-    limit, free = handle.rate_limit, handle.rate_headroom()
+    free, limit = handle.rate_headroom(), handle.rate_limit
     if limit is None or free is None:
         return Finding("rate", Level.OK, "the provider declares no limit", account=handle.name)
     words = f"{free} of {limit.requests} calls within {limit.seconds} s are free"

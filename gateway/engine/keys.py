@@ -32,7 +32,7 @@ def refresh(account: OpenAccount, deadline: Deadline) -> Flow[None]:
 
     Where that fails, work goes on with the keys that are known; with none known, StoreError or VaultError is raised.
     """
-    if account.ring.loaded:
+    if account.ring.keys:
         account.ring_read()  # others need not wait for this one: they have keys
         try:
             yield from _read(account)
@@ -42,7 +42,7 @@ def refresh(account: OpenAccount, deadline: Deadline) -> Flow[None]:
     lane = f"keys {account.name}"
     yield Enter(lane, deadline.remaining())
     try:
-        if not account.ring.loaded:
+        if not account.ring.keys:
             yield from _read(account)
             account.ring_read()
     finally:

@@ -65,11 +65,11 @@ CIRCUMSTANCES = (RateLimited, ProviderUnavailable, AuthenticationFailed, Permiss
 
 
 def room(account: OpenAccount, connection: Connection, now: datetime, limit: int) -> int:
-    """How many calls of the key may be used for polling now, at most `limit`: half are left to the merchant's own."""
-    free, rate = account.free_calls(connection), account.rate_limit
-    if free is None or rate is None:
+    """How many calls of the keys may be used for polling now, at most `limit`: half are left to the merchant's own."""
+    free, in_all = account.free_calls(connection), account.all_calls()
+    if free is None or in_all is None:
         return limit
-    left = free - rate.requests // 2
+    left = free - in_all // 2
     if left <= 0 < free and _starves(account, connection, now):
         return 1
     return min(left, limit)

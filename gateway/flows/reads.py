@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 from gateway.accounts import OpenAccount
 from gateway.contracts import ListsWallets, Query
 from gateway.core import Core
+from gateway.engine import keys
+from gateway.engine.clock import Deadline
 from gateway.engine.effects import Flow, transact
 from gateway.engine.perform import Begun, Performance, perform
 from gateway.errors import InvalidRequest, StoreError
@@ -81,9 +83,11 @@ def wallets(
 
 
 def rate_headroom(account: OpenAccount) -> Flow[int | None]:
-    """How many calls of the account's key may leave now."""
+    """How many calls of the account's keys may leave now."""
     if account.rate_limit is None:
         return None
+    if account.ring_due():
+        yield from keys.refresh(account, Deadline.after(account.clock, account.settings.timeout))
     try:
         return (yield from transact(account.free_calls))
     except StoreError:
