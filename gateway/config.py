@@ -352,6 +352,8 @@ class _Environment(BaseSettings):
     trusted_proxies: list[Any] | None = None
     accounts: dict[str, dict[str, Any]] | None = None
     routes: list[Any] | None = None
+    egress: Any = None
+    keys: dict[str, Any] | None = None
     failover: dict[str, Any] | None = None
     reconcile: dict[str, Any] | None = None
     vault: dict[str, Any] | None = None

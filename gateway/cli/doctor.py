@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from gateway.api import Gateway
-from gateway.cli import checks
+from gateway.cli import checks, key_checks
 from gateway.cli.checks import Finding, Level
 from gateway.cli.output import Column, complain
 from gateway.cli.progress import waiting
@@ -38,7 +39,7 @@ def add(app: typer.Typer) -> None:
 
 
 def doctor(context: typer.Context, config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """Check plugins, configuration, secrets, store, clock, and every account with an authenticated read.
+    """Check plugins, configuration, secrets, keys, store, clock, and every account with an authenticated read.
 
     Every line is ok, a warning or a problem, and says what to do. A broken configuration is checked as far as it can
     be read, each account by itself. It changes nothing at the providers. Exit status 1 when there is a problem.
@@ -104,9 +105,11 @@ def _configured(
     tables = _tables(data)
     if not tables:
         yield Finding("accounts", Level.WARNING, "none is configured", "`gateway sandbox` prints some to try")
-    with Gateway(settings=GatewaySettings(store=store, vault=vault), plugins=plugins) as gateway:
+    kept = key_checks.kept(store, found, has_vault=vault is not None, now=datetime.now(UTC))
+    opened = _about_keys(data).model_copy(update={"store": store, "vault": vault})
+    with Gateway(settings=opened, plugins=plugins) as gateway:
         for name, table in tables.items():
-            yield from _account(gateway, plugins, name, table, _tables(in_file).get(name), found)
+            yield from _account(gateway, plugins, name, table, _tables(in_file).get(name), found, kept)
 
 
 def _vault(data: Mapping[str, Any]) -> VaultSettings | None:
@@ -116,13 +119,27 @@ def _vault(data: Mapping[str, Any]) -> VaultSettings | None:
         return None  # told with the rest of the configuration
 
 
+def _about_keys(data: Mapping[str, Any]) -> GatewaySettings:
+    """What the configuration says of all rings."""
+    try:
+        return check_settings({name: data[name] for name in ("egress", "keys") if name in data})
+    except ConfigurationError:
+        return GatewaySettings()  # told with the rest of the configuration
+
+
 def _tables(data: Mapping[str, Any]) -> dict[str, Any]:
     accounts = data.get("accounts")
     return dict(accounts) if isinstance(accounts, Mapping) else {}
 
 
 def _account(
-    gateway: Gateway, plugins: Plugins, name: str, table: Any, in_file: Any, found: References
+    gateway: Gateway,
+    plugins: Plugins,
+    name: str,
+    table: Any,
+    in_file: Any,
+    found: References,
+    kept: key_checks.Kept,
 ) -> Iterator[Finding]:
     missing = checks.secrets_resolved(name, table, found) if isinstance(table, Mapping) else []
     if missing:
@@ -139,7 +156,11 @@ def _account(
     yield from checks.account_at_risk(
         name, settings, handle.capabilities, in_file if isinstance(in_file, Mapping) else {}
     )
-    yield from checks.authenticated_read(gateway, name)
+    core = gateway._core
+    on_keys = list(key_checks.ring_checked(core.account(name), kept, core.settings.keys, core.now()))
+    yield from on_keys
+    if not any(finding.level is Level.PROBLEM for finding in on_keys):  # the read would say the same again
+        yield from checks.authenticated_read(gateway, name)
     yield checks.headroom(handle)
 
 
