@@ -1,0 +1,227 @@
+"""What was proved: one record for every case, gathered by subject and row of the table, as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gateway._version import __version__
+from gateway.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from gateway.testing.conformance.cases import Case
+    from gateway.testing.conformance.subject import Subject
+
+__all__ = ["FORMAT", "Record", "Report", "Row", "State", "SubjectReport", "exercising", "table_data"]
+
+FORMAT = 1
+exercising = "test_it_works"
+"""Checks whose names begin so show that a row was exercised."""
+
+
+class State(StrEnum):
+    PROVED = "proved"
+    FAILED = "failed"
+    NOT_EXERCISED = "not exercised"
+    NOT_OFFERED = "not offered"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One case as it ended. `message` is empty where it passed."""
+
+    subject: str
+    provider: str
+    area: str
+    operation: str
+    variant: str
+    check: str
+    case: str
+    message: str = ""
+    table: tuple[Mapping[str, str], ...] = ()
+    """The account's table and, with it, the provider's; once a subject is enough."""
+
+    @property
+    def passed(self) -> bool:
+        return not self.message
+
+    @classmethod
+    def of(cls, subject: Subject, case: Case, check: str, message: str = "", *, table: bool = False) -> Record:
+        return cls(
+            subject=subject.title,
+            provider=subject.provider.name,
+            area=case.area,
+            operation=case.operation,
+            variant=case.variant,
+            check=check,
+            case=case.id,
+            message=message,
+            table=table_data(subject) if table else (),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**vars(self), "table": [dict(row) for row in self.table]}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Record:
+        return cls(**{**data, "table": tuple(data.get("table", ()))})
+
+
+def table_data(subject: Subject) -> tuple[Mapping[str, str], ...]:
+    from gateway.testing.conformance.bench import table_of
+
+    return tuple(row.to_dict() for row in table_of(subject))
+
+
+@dataclass
+class Row:
+    """One row of the table, or one area that is no row."""
+
+    operation: str
+    variant: str = ""
+    grade: str = ""
+    support: str = "supported"
+    source: str = ""
+    records: list[Record] = field(default_factory=list)
+    exercised: bool = False
+
+    @property
+    def failures(self) -> list[Record]:
+        return [record for record in self.records if not record.passed]
+
+    @property
+    def state(self) -> State:
+        if self.failures:
+            return State.FAILED
+        if self.support != "supported":
+            return State.NOT_OFFERED
+        return State.PROVED if self.exercised else State.NOT_EXERCISED
+
+    @property
+    def name(self) -> str:
+        return f"{self.operation}:{self.variant}" if self.variant else self.operation
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "operation": self.operation,
+            "variant": self.variant,
+            "state": self.state.value,
+            "grade": self.grade,
+            "support": self.support,
+            "source": self.source,
+            "checks": len(self.records),
+            "failures": [
+                {"check": record.check, "case": record.case, "message": record.message} for record in self.failures
+            ],
+        }
+
+
+@dataclass
+class SubjectReport:
+    """One subject: the rows of its table, and the areas in which every adapter is examined."""
+
+    name: str
+    provider: str
+    rows: list[Row]
+    areas: list[Row]
+
+    @property
+    def conforms(self) -> bool:
+        return all(row.state in (State.PROVED, State.NOT_OFFERED) for row in (*self.rows, *self.areas))
+
+    def not_proved(self) -> Iterator[str]:
+        """What is not proved, in words."""
+        for row in (*self.rows, *self.areas):
+            if row.state is State.NOT_EXERCISED:
+                yield f"{self.name}: {row.name} is declared as supported and was not exercised"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "provider": self.provider,
+            "conforms": self.conforms,
+            "rows": [row.to_dict() for row in self.rows],
+            "areas": [row.to_dict() for row in self.areas],
+        }
+
+
+@dataclass
+class Report:
+    """Everything that was examined. `complete` False: only a part of the checks ran, what is missing says nothing."""
+
+    subjects: list[SubjectReport]
+    complete: bool = True
+
+    @property
+    def conforms(self) -> bool:
+        return bool(self.subjects) and all(subject.conforms for subject in self.subjects)
+
+    @property
+    def failures(self) -> list[Record]:
+        return [
+            record for subject in self.subjects for row in (*subject.rows, *subject.areas) for record in row.failures
+        ]
+
+    def not_proved(self) -> list[str]:
+        return [words for subject in self.subjects for words in subject.not_proved()]
+
+    @classmethod
+    def of(cls, records: Iterable[Record], *, complete: bool = True) -> Report:
+        by_subject: dict[str, list[Record]] = {}
+        for record in records:
+            by_subject.setdefault(record.subject, []).append(record)
+        return cls([_subject(name, found) for name, found in by_subject.items()], complete)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "gateway": __version__,
+            "complete": self.complete,
+            "conforms": self.conforms,
+            "subjects": [subject.to_dict() for subject in self.subjects],
+        }
+
+    def write(self, path: Path) -> None:
+        path.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+
+    @staticmethod
+    def read(path: Path) -> dict[str, Any]:
+        """The data of a report that was written. Raises InvalidRequest for what is none."""
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InvalidRequest(f"{path} cannot be read: {error.strerror}") from None
+        except ValueError:
+            data = None
+        if not isinstance(data, dict) or data.get("format") != FORMAT or not isinstance(data.get("subjects"), list):
+            raise InvalidRequest(
+                f"{path} is no report of the conformance kit of this version",
+                hint="write one with: pytest --gateway-report=report.json",
+            )
+        return data
+
+
+def _subject(name: str, records: list[Record]) -> SubjectReport:
+    from gateway.testing.conformance.cases import ALWAYS
+
+    table = next((record.table for record in records if record.table), ())
+    rows = {
+        (row["operation"], row["variant"]): Row(
+            row["operation"], row["variant"], row["grade"], row["support"], row["source"]
+        )
+        for row in table
+    }
+    areas = {area: Row(area) for area in ALWAYS}
+    for record in records:
+        row = rows.get((record.operation, record.variant)) if record.area not in areas else None
+        if row is None:
+            row = areas.setdefault(record.area, Row(record.area))
+            row.exercised = True
+        row.records.append(record)
+        if record.check.startswith(exercising) and record.passed:
+            row.exercised = True
+    return SubjectReport(name, records[0].provider, list(rows.values()), list(areas.values()))

@@ -1,0 +1,192 @@
+"""What an author tells the kit about an adapter: its provider, its sandbox, and samples of everything it declares.
+
+    class Acme(Subject):
+        provider = PROVIDER
+        orders = {"coin": {"price": "25.00 USD", "pay_with": "USDT@tron"}}
+        words = (StatusWords("orders.get", "data.status", {"open": "pending", "done": "paid"}),)
+        ...
+
+    class TestAcme(Conformance):
+        subject = Acme
+
+Whatever is left out and is needed for a declared row is named by the test that fails for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from gateway.contracts.adapter import Provider
+from gateway.contracts.callbacks import Proof
+from gateway.errors import AuthenticationFailed, GatewayError
+from gateway.exchange import Request
+
+if TYPE_CHECKING:
+    from gateway.testing.conformance.bench import Play
+    from gateway.testing.conformance.calls import Call
+    from gateway.testing.conformance.clock import KitClock
+    from gateway.testing.sandbox import OutgoingCallback, Sandbox
+
+__all__ = ["CallbackSample", "DocumentedFailure", "SignatureVector", "StatusWords", "Subject"]
+
+Fields = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentedFailure:
+    """An answer that the provider's documentation calls an error, and the error that the adapter makes of it.
+
+    `operation` is one that it is documented for; `body` a text, or data that is sent as JSON. `code` is what
+    `GatewayError.provider_code` must then be.
+    """
+
+    operation: str
+    status: int
+    body: Any
+    raises: type[GatewayError]
+    code: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StatusWords:
+    """The provider's words for a status and what they mean, for one operation that reads it.
+
+    `at` is where the word stands in the JSON answer: names joined by dots, `*` for every item of a list
+    (`data.list.*.status`).
+    """
+
+    operation: str
+    at: str
+    words: Mapping[Any, str]
+    unknown: Any = "a-word-nobody-knows"
+    """A value of the word's own kind that the provider does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureVector:
+    """A check value: this request, signed with these credentials at this moment, carries these headers.
+
+    `auth` replaces the account's auth table (None: the account's own); `number` is the growing number of the request,
+    where the provider asks for one; `body` the bytes that go out, where signing changes or covers them.
+    """
+
+    request: Request
+    headers: Mapping[str, str]
+    now: datetime
+    auth: Fields | None = None
+    number: int = 0
+    body: bytes | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackSample:
+    """A callback that is documented (or recorded), and what the adapter must make of it.
+
+    `settings` replace tables of the account, such as its callback secret.
+    """
+
+    url: str
+    headers: Mapping[str, str]
+    received_at: datetime
+    proof: Proof
+    body: bytes = b""
+    method: str = "POST"
+    provider_id: str | None = None
+    settings: Fields = field(default_factory=dict)
+
+
+class Subject:
+    """One account of one adapter, as the kit examines it. Subclass it, and a subclass of that for every further
+    flavour of account (another kind of auth, other settings).
+
+    Samples of requests are fields of the request's model, without `reference`. A sample may be a function of a `Play`
+    that gives them, where something has to be made first.
+    """
+
+    provider: ClassVar[Provider]
+    name: ClassVar[str] = ""
+    """In reports; the provider's name where none is given."""
+
+    # Samples of requests, by variant
+
+    orders: ClassVar[Mapping[str, Fields]] = {}
+    withdrawals: ClassVar[Mapping[str, Fields]] = {}
+    """`to` is an address; a Lightning invoice and a card are made where it is left out."""
+    trades: ClassVar[Mapping[str, Fields]] = {}
+    refund: ClassVar[Fields] = {}
+    customer: ClassVar[Fields] = {"first_name": "Ada", "last_name": "Example"}
+    card: ClassVar[Fields] = {}
+    market: ClassVar[str] = "BTC/USD"
+    per_customer: ClassVar[frozenset[str]] = frozenset()
+    """Operations that are made for one customer of the merchant: orders.create, orders.list, wallets.list."""
+
+    # What the documentation says
+
+    words: ClassVar[Sequence[StatusWords]] = ()
+    failures: ClassVar[Sequence[DocumentedFailure]] = ()
+    signatures: ClassVar[Sequence[SignatureVector]] = ()
+    callbacks: ClassVar[Sequence[CallbackSample]] = ()
+    callbacks_expire: ClassVar[bool] = False
+    """The proof of a callback covers a time, so that one which was kept for days is refused."""
+    ends: ClassVar[Mapping[str, str]] = {"exact": "paid"}
+    """How an order ends when the sandbox is told `exact`, `under`, `over`, `late`, `expire` or `fail`."""
+
+    # Secrets
+
+    public: ClassVar[frozenset[str]] = frozenset()
+    """Texts of the account's tables `auth` and `callback` that are no secret, such as `auth.username`."""
+    key_in_address: ClassVar[bool] = False
+    """The provider takes its key in the query of an address, and nowhere else."""
+    refused_auth: ClassVar[Fields | None] = None
+    """An auth table that the sandbox does not accept; None where a call needs no key."""
+    refused_as: ClassVar[type[GatewayError]] = AuthenticationFailed
+    """What that becomes; another error only where the provider's answer does not tell."""
+
+    # The sandbox
+
+    def sandbox(self) -> Sandbox:
+        """A fresh sandbox. One without a limit of calls, where it can be had: limits are examined with `limited`."""
+        from gateway.testing.installed import sandbox_of
+
+        return sandbox_of(self.provider)
+
+    def limited(self, clock: KitClock) -> Sandbox:
+        """A fresh sandbox that keeps to the provider's limit of calls, by `clock.monotonic`: no check really waits."""
+        return self.sandbox()
+
+    def account(self, sandbox: Sandbox, base_url: str) -> dict[str, Any]:
+        """The settings of the account."""
+        return sandbox.account(base_url)
+
+    def order_in_sandbox(self, provider_id: str) -> str:
+        """What the sandbox calls an order that the adapter calls so."""
+        return provider_id
+
+    def fund(self, play: Play, customer: str) -> None:
+        """Give this customer (the provider's own number) enough money for cards and top-ups."""
+
+    def use_card(self, play: Play, card: str) -> None:
+        """Have this card (the provider's own number) used, so that there is something to list."""
+
+    def forge(self, sandbox: Sandbox, callback: OutgoingCallback) -> OutgoingCallback:
+        """The callback as somebody would make it who does not have the secret."""
+        return sandbox.forged(callback)
+
+    # How each operation is called
+
+    def calls(self) -> list[Call]:
+        """One call for every row that is declared. Extend it with `[*super().calls(), Call(…)]`; the last of a row
+        counts.
+        """
+        from gateway.testing.conformance.calls import usual_calls
+
+        return usual_calls(self)
+
+    @property
+    def title(self) -> str:
+        return self.name or self.provider.name

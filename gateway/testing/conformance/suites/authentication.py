@@ -1,0 +1,176 @@
+"""Keys and signatures: check values, what signing may change, and keys that are not accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from gateway.contracts import NoAuth
+from gateway.errors import GatewayError
+from gateway.exchange import Request, Signing
+from gateway.testing.conformance.bench import Bench, adapter_of, supported
+from gateway.testing.conformance.cases import Case, Suite, check
+from gateway.testing.conformance.colours import COLOURS
+from gateway.testing.conformance.faults import fault
+from gateway.testing.conformance.secrets import secret_texts, secrets_known
+from gateway.testing.conformance.subject import SignatureVector
+
+__all__ = ["AuthenticationSuite"]
+
+_AREA = "authentication"
+
+
+def _once(suite: Suite) -> Iterator[Case]:
+    yield Case(area=_AREA, colour="")
+
+
+def _vectors(suite: Suite) -> Iterator[Case]:
+    for number, vector in enumerate(suite.examined().signatures, 1):
+        yield Case(area=_AREA, colour="", what=vector, label=f"check-value-{number}")
+
+
+def _refusable(suite: Suite) -> Iterator[Case]:
+    subject = suite.examined()
+    if subject.refused_auth is None:
+        return
+    operations = {row.operation for row in supported(subject)}
+    for operation in ("keys.verify", "wallets.list", "orders.list", "trades.open"):
+        if operation in operations:
+            for colour in COLOURS:
+                yield Case(area=_AREA, colour=colour, what=operation, label=f"refused-key-{operation}")
+            return
+
+
+class AuthenticationSuite(Suite):
+    """How requests are authenticated."""
+
+    @check(_once)
+    def test_there_are_check_values(self, bench: Bench, case: Case) -> None:
+        bench.start()
+        if isinstance(adapter_of(bench.subject, bench.settings).auth, NoAuth) or bench.subject.signatures:
+            return
+        fault(
+            "requests are authenticated, and no check value says how",
+            expected="at least one SignatureVector in `signatures` of the Subject: a request and its headers",
+            look_at="the provider's documentation; where it gives no example, compute one by hand from its recipe",
+        )
+
+    @check(_vectors)
+    def test_the_check_values_hold(self, bench: Bench, case: Case) -> None:
+        bench.start()
+        vector: SignatureVector = case.what
+        settings = dict(bench.settings)
+        if vector.auth is not None:
+            settings["auth"] = dict(vector.auth)
+        auth = adapter_of(bench.subject, settings).auth
+        before = repr(vector.request)
+        signed = auth.sign(vector.request, Signing(vector.now, vector.number))
+        found = {name.lower(): value for name, value in signed.headers.items()}
+        for name, value in vector.headers.items():
+            if found.get(name.lower()) != value:
+                fault(
+                    f"the header {name} of {vector.request} is not the one of the check value"
+                    + (f" ({vector.source})" if vector.source else ""),
+                    expected=value,
+                    found=str(found.get(name.lower())),
+                    look_at="sign() of the adapter's auth: what is joined, in which order, and with which separator",
+                )
+        if vector.body is not None and signed.body != vector.body:
+            fault(
+                f"the body of {vector.request} is not the one of the check value",
+                expected=repr(vector.body),
+                found=repr(signed.body),
+            )
+        if repr(vector.request) != before:
+            fault("signing changed the request that it was given", expected="a new Request: dataclasses.replace")
+
+    @check(_once)
+    def test_signing_changes_nothing_else(self, bench: Bench, case: Case) -> None:
+        bench.start()
+        auth = _ready(bench)
+        for request in (
+            Request("GET", "/conformance", query=(("page", "1"),)),
+            Request("POST", "/conformance", json={"amount": "1"}, write=True),
+        ):
+            moment = bench.clock.now()
+            first = auth.sign(request, Signing(moment, 7))
+            for name in ("method", "path", "write", "signed", "quiet"):
+                if getattr(first, name) != getattr(request, name):
+                    fault(f"signing changed the {name} of {request}", expected=repr(getattr(request, name)))
+            if first != auth.sign(request, Signing(moment, 7)):
+                fault(
+                    f"signing {request} twice at one moment gives two results",
+                    expected="a pure function of the request and the Signing: its moment and its number",
+                    look_at="sign() of the adapter's auth: clocks and random numbers of its own",
+                )
+            if request.json is not None and first.body is None:
+                fault(f"{request} was signed without its body", expected="sign() starts with request.encoded()")
+            auth.sign(request, Signing(moment + timedelta(seconds=1), 8))
+
+    @check(_once)
+    def test_what_identifies_a_key_does_not_reveal_it(self, bench: Bench, case: Case) -> None:
+        bench.start()
+        auth = _ready(bench)
+        for path, text in secret_texts(bench.subject, bench.settings):
+            if text in auth.key_id:
+                fault(
+                    f"auth.key_id holds the secret {path}", expected="a fingerprint of the key, such as part of a hash"
+                )
+
+    @check(_once)
+    def test_every_secret_that_leaves_is_known_as_one(self, bench: Bench, case: Case) -> None:
+        bench.start()
+        auth = _ready(bench)
+        known = secrets_known(bench, auth)
+        signed = auth.sign(
+            Request("POST", "/conformance", json={"amount": "1"}, write=True), Signing(bench.clock.now(), 7)
+        )
+        sent = " ".join(signed.headers.values()) + (signed.body or b"").decode("utf-8", "replace") + signed.target()
+        for path, text in secret_texts(bench.subject, bench.settings):
+            if text in sent and text not in known:
+                fault(
+                    f"the secret {path} goes out with requests, and nothing hides it from reports",
+                    expected="a setting of the type gateway.secrets.Secret, and the secret in auth.secrets()",
+                    look_at="the adapter's settings model",
+                )
+
+    @check(_refusable)
+    def test_a_key_that_is_not_accepted_is_told_as_that(self, bench: Bench, case: Case) -> None:
+        bench.play(case.colour)
+        settings = {**bench.settings, "auth": dict(bench.subject.refused_auth or {})}
+        play = bench.open(case.colour, settings, f"refused-{case.colour}-{next(bench.numbers)}.db")
+        calls = {call.operation: call for call in bench.subject.calls()}
+        call = calls[case.what]
+        try:
+            call.make(play, None)
+        except GatewayError as error:
+            if type(error) is bench.subject.refused_as:
+                return
+            fault(
+                f"{case.what} with a key that the provider does not accept became another error",
+                expected=bench.subject.refused_as.__name__,
+                found=f"{type(error).__name__}: {error}",
+                look_at="read_failure of the adapter",
+            )
+        fault(
+            f"{case.what} works with a key that the provider does not accept",
+            expected=bench.subject.refused_as.__name__,
+            look_at="whether the call is signed at all, and whether the answer is looked at",
+        )
+
+
+def _ready(bench: Bench) -> Any:
+    """The auth of an account that has made a call: one that logs in has its key then."""
+    play = bench.play()
+    made = play.watch.made
+    assert made is not None
+    due = getattr(made.auth, "login_due", None)
+    if due is not None and due():
+        calls = {call.operation: call for call in bench.subject.calls()}
+        for row in supported(bench.subject):
+            if row.operation in ("keys.verify", "orders.list", "wallets.list") and row.operation in calls:
+                call = calls[row.operation]
+                call.make(play, None)
+                break
+    return made.auth

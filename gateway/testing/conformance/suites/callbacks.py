@@ -1,0 +1,298 @@
+"""Callbacks: genuine, forged, replayed, duplicated and malformed ones; all of them are hints, none is proof."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from gateway.contracts import IncomingCallback, Notice, Proof, ReadsCallbacks
+from gateway.models import OrderStatus
+from gateway.testing.conformance.bench import BASE_URL, Bench, Play, adapter_of, table_of
+from gateway.testing.conformance.cases import Case, Suite, check
+from gateway.testing.conformance.colours import COLOURS, SYNC
+from gateway.testing.conformance.faults import fault
+from gateway.testing.conformance.subject import CallbackSample
+from gateway.testing.sandbox import OutgoingCallback
+
+__all__ = ["CallbacksSuite"]
+
+_AREA = "callbacks"
+_OPERATION = "callbacks.receive"
+_BODIES = (
+    *(b"", b"null", b"[]", b"{", b"{}", b'"text"', b"12", b"true", b"\xff\xfe\x00", b"%PDF-1.4", b"a=1&b=2"),
+    *(b'{"order_id": []}', b'{"order_id": {"a": 1}}', b'{"id": 1e999}', b"[" * 5000, b'{"a":' * 5000, b"9" * 50_000),
+)
+
+
+def _receives(suite: Suite) -> bool:
+    return bool(table_of(suite.examined()).variants(_OPERATION))
+
+
+def _coloured(suite: Suite) -> Iterator[Case]:
+    for colour in COLOURS if _receives(suite) else ():
+        yield Case(area=_AREA, operation=_OPERATION, colour=colour)
+
+
+def _once(suite: Suite) -> Iterator[Case]:
+    if _receives(suite):
+        yield Case(area=_AREA, operation=_OPERATION, colour="")
+
+
+def _samples(suite: Suite) -> Iterator[Case]:
+    for number, sample in enumerate(suite.examined().callbacks if _receives(suite) else (), 1):
+        yield Case(area=_AREA, operation=_OPERATION, colour="", what=sample, label=f"sample-{number}")
+
+
+class CallbacksSuite(Suite):
+    """Being told of a change by the provider."""
+
+    @check(_coloured)
+    def test_it_works_and_a_genuine_one_leads_to_the_order(self, bench: Bench, case: Case) -> None:
+        play = bench.play(case.colour)
+        order, callback = _paid(bench, play)
+        notice = _read(bench, callback)
+        if _has_proof(bench) and notice.proof is not Proof.MATCHES:
+            fault(
+                f"a genuine callback was not taken for one: proof {notice.proof.value} ({notice.reason})",
+                expected="matches",
+                look_at="read_callback of the adapter: what is signed, and with which of the account's secrets",
+            )
+        if notice.provider_id not in (None, order.provider_id):
+            fault(
+                f"a callback about the order {order.provider_id} was read as one about {notice.provider_id}",
+                look_at="the provider_id of the Notice",
+            )
+        _answered(play, callback, 200, "a genuine callback")
+        play.gw.callbacks.process()
+        seen = play.gw.orders.get(order.reference, refresh=False)
+        if seen.status is not OrderStatus.PAID:
+            fault(f"after a genuine callback of a paid order it is {seen.status}", expected="paid")
+
+    @check(_coloured)
+    def test_a_forged_one_proves_nothing(self, bench: Bench, case: Case) -> None:
+        play = bench.play(case.colour)
+        _, callback = _paid(bench, play)
+        forged = bench.subject.forge(bench.tapped.inner, callback)
+        if _has_proof(bench):
+            if forged == callback:
+                fault(
+                    "the sandbox forges callbacks that are genuine ones",
+                    expected="another proof than the genuine one",
+                    look_at="forged() of the sandbox, or forge() of the Subject",
+                )
+            notice = _read(bench, forged)
+            if notice.proof is not Proof.DIFFERS:
+                fault(
+                    f"a forged callback was believed: proof {notice.proof.value}",
+                    expected="differs: the signature is not the one that the account's secret makes",
+                    look_at="read_callback of the adapter: is the proof compared with the account's secret?",
+                )
+            bare = replace(callback, headers={}, url=callback.url.partition("?")[0])
+            if _read(bench, bare).proof is Proof.MATCHES:
+                fault(
+                    "a callback without any header was believed",
+                    expected="differs: a proof that has to be there is missing",
+                    look_at="read_callback of the adapter: what it does when the header is not there",
+                )
+        unpaid, url = _unpaid(bench, play)
+        play.gw.callbacks.receive(
+            method=forged.method, url=url, headers=dict(forged.headers), body=forged.body, client="127.0.0.1"
+        )
+        _stays_unpaid(play, unpaid, "a forged callback that says paid")
+
+    @check(_coloured)
+    def test_what_a_body_says_is_read_at_the_provider_first(self, bench: Bench, case: Case) -> None:
+        play = bench.play(case.colour)
+        _, callback = _paid(bench, play)
+        unpaid, url = _unpaid(bench, play)
+        play.gw.callbacks.receive(
+            method=callback.method, url=url, headers=dict(callback.headers), body=callback.body, client="127.0.0.1"
+        )
+        _stays_unpaid(play, unpaid, "the callback of another order, which is paid")
+
+    @check(_coloured)
+    def test_a_strangers_address_is_not_admitted(self, bench: Bench, case: Case) -> None:
+        play = bench.play(case.colour)
+        _, callback = _paid(bench, play)
+        last = callback.url.partition("?")[0][-1]
+        url = callback.url.partition("?")[0][:-1] + ("0" if last != "0" else "1")
+        _answered(play, replace(callback, url=url), 404, "a callback at an address that was never given out")
+
+    @check(_coloured)
+    def test_replayed_and_duplicated_ones_change_nothing(self, bench: Bench, case: Case) -> None:
+        play = bench.play(case.colour)
+        order, callback = _paid(bench, play)
+        for _ in range(3):
+            _answered(play, callback, 200, "a callback that comes several times")
+        play.gw.callbacks.process()
+        _answered(play, callback, 200, "a callback that is replayed")
+        play.gw.callbacks.process()
+        paid = play.gw.events.since(types=["order.paid"], subject=f"order {order.reference}")
+        if len(paid) != 1:
+            fault(f"callbacks that came again made {len(paid)} events order.paid", expected="one")
+        if bench.subject.callbacks_expire:
+            late = _read(bench, callback, later=timedelta(days=2))
+            if late.proof is Proof.MATCHES:
+                fault(
+                    "a callback that was kept for two days is believed",
+                    expected="differs: its proof covers a time, which is too long ago",
+                    look_at="read_callback of the adapter: compare the time in the proof with received_at, both ways",
+                )
+            early = _read(bench, callback, later=timedelta(days=-2))
+            if early.proof is Proof.MATCHES:
+                fault(
+                    "a callback from the future is believed",
+                    expected="differs: it could be kept and sent when its time has come",
+                    look_at="read_callback of the adapter: compare the time in the proof with received_at, both ways",
+                )
+
+    @check(_once)
+    def test_malformed_ones_are_read_without_a_failure(self, bench: Bench, case: Case) -> None:
+        play = bench.play(SYNC)
+        order, callback = _paid(bench, play)
+        for body in _BODIES:
+            for headers in (dict(callback.headers), {}, dict.fromkeys(callback.headers, "garbage ☕")):
+                broken = replace(callback, body=body, headers=headers)
+                notice = _read(bench, broken)
+                if not headers and notice.proof is Proof.MATCHES and _has_proof(bench):
+                    fault(f"a callback of {body[:40]!r} without a proof was believed", expected="differs")
+                if notice.provider_id is not None and not isinstance(notice.provider_id, str):
+                    fault(
+                        f"a callback of {body[:40]!r} names the order {notice.provider_id!r}",
+                        expected="a text or None",
+                        look_at="the provider_id of the Notice",
+                    )
+            status = play.gw.callbacks.receive(
+                method=callback.method, url=callback.url, headers=dict(callback.headers), body=body, client="127.0.0.1"
+            )
+            if status not in (200, 404):
+                fault(f"a malformed callback of {body[:40]!r} was answered with {status}", expected="200 or 404")
+        play.gw.callbacks.process()
+        if play.gw.orders.get(order.reference).status is not OrderStatus.PAID:
+            fault("malformed callbacks kept a paid order from being seen as paid")
+
+    @check(_samples)
+    def test_documented_ones_are_read_as_they_are(self, bench: Bench, case: Case) -> None:
+        bench.start()
+        sample: CallbackSample = case.what
+        adapter: Any = adapter_of(bench.subject, {**bench.settings, **sample.settings})
+        incoming = IncomingCallback(
+            method=sample.method,
+            url=sample.url,
+            headers={name.lower(): value for name, value in sample.headers.items()},
+            body=sample.body,
+            received_at=sample.received_at,
+        )
+        notice = adapter.read_callback(incoming)
+        if notice.proof is not sample.proof:
+            fault(
+                f"a documented callback was read as one whose proof {notice.proof.value} ({notice.reason})",
+                expected=sample.proof.value,
+                look_at="read_callback of the adapter: what is signed, in which order, and with which separator",
+            )
+        if notice.provider_id != sample.provider_id:
+            fault(
+                f"a documented callback was read as one about the order {notice.provider_id!r}",
+                expected=repr(sample.provider_id),
+                look_at="the provider_id of the Notice",
+            )
+
+
+def _has_proof(bench: Bench) -> bool:
+    """Whether the account has secrets that callbacks are checked with."""
+    return bool(bench.settings.get("callback"))
+
+
+def _paid(bench: Bench, play: Play) -> tuple[Any, OutgoingCallback]:
+    """An order that was paid, and the callback that the provider made of it; nobody has delivered it yet."""
+    calls = {(call.operation, call.variant): call for call in bench.subject.calls()}
+    order = calls["orders.get", ""].prepare(play)
+    before = len(bench.emitted)
+    play.pay(order.provider_id)
+    made = bench.emitted[before:]
+    if not made:
+        fault(
+            "the provider's sandbox made no callback for an order that was paid",
+            expected=f"one to the address {BASE_URL}/… that NewOrder.callback_url names",
+            look_at="create_order of the adapter: does it hand callback_url to the provider?",
+        )
+    return order, made[-1]
+
+
+def _unpaid(bench: Bench, play: Play) -> tuple[Any, str]:
+    """An order that nobody has paid, and the address that it is called back at."""
+    seen = len(bench.emitted)
+    calls = {(call.operation, call.variant): call for call in bench.subject.calls()}
+    before = len(bench.tapped.exchanges)
+    order = calls["orders.get", ""].prepare(play)
+    assert len(bench.emitted) == seen
+    sent = " ".join(one.body.decode("utf-8", "replace") + one.query for one in bench.tapped.exchanges[before:])
+    address = next(_addresses(sent), None)
+    if address is None:
+        fault(
+            "no request that made the order names the address of its callbacks",
+            expected=f"{BASE_URL}/… as NewOrder.callback_url has it",
+            look_at="create_order of the adapter",
+        )
+    return order, address
+
+
+def _addresses(text: str) -> Iterator[str]:
+    from urllib.parse import unquote
+
+    plain = unquote(text.replace("\\/", "/"))
+    while (start := plain.find(BASE_URL)) >= 0:
+        plain = plain[start:]
+        end = next((at for at, character in enumerate(plain) if character in "\"'&<> \\"), len(plain))
+        yield plain[:end]
+        plain = plain[end:]
+
+
+def _read(bench: Bench, callback: OutgoingCallback, later: timedelta = timedelta(0)) -> Notice:
+    adapter = adapter_of(bench.subject, bench.settings)
+    if not isinstance(adapter, ReadsCallbacks):
+        fault(
+            "callbacks.receive is declared as supported, and the adapter does not read callbacks",
+            expected="read_callback() and strict_callbacks",
+        )
+    incoming = IncomingCallback(
+        method=callback.method,
+        url=callback.url,
+        headers={name.lower(): value for name, value in callback.headers.items()},
+        body=callback.body,
+        received_at=bench.clock.now() + later,
+    )
+    try:
+        notice = adapter.read_callback(incoming)
+    except Exception as error:
+        fault(
+            f"read_callback raised {type(error).__name__} for a callback of {callback.body[:40]!r}",
+            expected="a Notice, whatever came: a body that cannot be read is one without a number",
+            found=str(error)[:200],
+            look_at="read_callback of the adapter",
+        )
+    if not isinstance(notice, Notice):
+        fault(f"read_callback returned {type(notice).__name__}", expected="gateway.contracts.Notice")
+    return notice
+
+
+def _answered(play: Play, callback: OutgoingCallback, expected: int, what: str) -> None:
+    status = play.gw.callbacks.receive(
+        method=callback.method, url=callback.url, headers=dict(callback.headers), body=callback.body, client="127.0.0.1"
+    )
+    if status != expected:
+        fault(f"{what} was answered with {status}", expected=str(expected))
+
+
+def _stays_unpaid(play: Play, order: Any, what: str) -> None:
+    play.gw.callbacks.process()
+    for refresh in (False, True):
+        seen = play.gw.orders.get(order.reference, refresh=refresh)
+        if seen.status is OrderStatus.PAID:
+            fault(
+                f"{what} was believed: an order that nobody has paid is paid",
+                expected="pending: the order is read at the provider before anything is believed",
+                look_at="read_callback and get_order of the adapter",
+            )

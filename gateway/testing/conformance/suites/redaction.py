@@ -1,0 +1,214 @@
+"""Secrets stay secret: in logs at DEBUG, errors, tracebacks, reprs, JSON, addresses and the store's files.
+
+The canaries are the account's own secrets, and what answers reveal: card numbers, issued keys.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+from gateway.accounts import secrets_in
+from gateway.errors import GatewayError
+from gateway.exchange import Request, Signing
+from gateway.testing import faults
+from gateway.testing.conformance import scanning
+from gateway.testing.conformance.bench import Bench, Play
+from gateway.testing.conformance.calls import Call
+from gateway.testing.conformance.cases import Case, Suite, check, rows
+from gateway.testing.conformance.colours import COLOURS, SYNC
+from gateway.testing.conformance.faults import fault
+from gateway.testing.conformance.secrets import secret_texts
+from gateway.testing.conformance.subject import Subject
+
+__all__ = ["RedactionSuite"]
+
+_AREA = "redaction"
+_SHORTEST = 8  # a CVV or a code stands somewhere in any text
+
+Canaries = list[tuple[str, str]]
+
+
+def _once(suite: Suite) -> Iterator[Case]:
+    yield Case(area=_AREA, colour="")
+
+
+def _coloured(suite: Suite) -> Iterator[Case]:
+    for colour in COLOURS:
+        yield Case(area=_AREA, colour=colour)
+
+
+def _rows(suite: Suite) -> Iterator[Case]:
+    for case in _all_rows(suite.examined()):
+        yield Case(area=_AREA, operation=case.operation, variant=case.variant, call=case.call, colour="")
+
+
+def _all_rows(subject: Subject) -> Iterator[Case]:
+    from gateway.capabilities import OPERATIONS
+    from gateway.testing.conformance.cases import area_of
+
+    class Everything(Suite):
+        areas = frozenset(map(area_of, OPERATIONS))
+
+        def examined(self) -> Subject:
+            return subject
+
+    yield from rows(Everything())
+
+
+@contextlib.contextmanager
+def everything_logged() -> Iterator[io.StringIO]:
+    """All that any logger of this process says, down to DEBUG."""
+    said = io.StringIO()
+    handler = logging.StreamHandler(said)
+    handler.setFormatter(logging.Formatter("%(name)s %(levelname)s %(message)s"))
+    root = logging.getLogger()
+    before = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    try:
+        yield said
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(before)
+
+
+class RedactionSuite(Suite):
+    """No secret is seen anywhere."""
+
+    @check(_rows)
+    def test_a_call_shows_no_secret(self, bench: Bench, case: Case) -> None:
+        play, call = bench.play(SYNC), case.call
+        assert call is not None
+        prepared = call.prepare(play)
+        play.watch.forget()
+        before = len(bench.tapped.exchanges)
+        with everything_logged() as said:
+            result = call.make(play, prepared)
+        own = play.watch.runs[-1] if play.watch.runs else None
+        revealed: Canaries = []
+        if own is not None:
+            items = getattr(own.result, "items", (own.result,))
+            revealed = [
+                ("a secret that the answer reveals", one.reveal()) for item in items for one in secrets_in(item)
+            ]
+            if revealed and not own.requests[-1].quiet:
+                fault(
+                    f"{call.name} is answered with secrets, and its request is not quiet: {own.requests[-1]}",
+                    expected="Request(…, quiet=True), so that the answer is left out of every report",
+                )
+        canaries = _canaries(bench) + [(what, text) for what, text in revealed if len(text) >= _SHORTEST]
+        _not_in(said.getvalue(), canaries, f"logs at DEBUG during {call.name}")
+        _not_in(scanning.shown(result), canaries, f"the result of {call.name} (repr, str, JSON)")
+        if own is not None:
+            _not_in(scanning.shown(own.result), canaries, f"the adapter's own result of {call.name} (repr, str, JSON)")
+            _not_in(repr(own.requests), canaries, f"the repr of the requests of {call.name}")
+        _not_in(repr(play.watch.records), canaries, f"what observers are told of {call.name}")
+        if not bench.subject.key_in_address:
+            addresses = " ".join(f"{one.path}?{one.query}" for one in bench.tapped.exchanges[before:])
+            _not_in(addresses, canaries, f"the address that {call.name} calls, which proxies write into their logs")
+
+    @check(_rows)
+    def test_an_answer_that_repeats_secrets_does_not_reveal_them(self, bench: Bench, case: Case) -> None:
+        call = case.call
+        assert call is not None
+        canaries = _canaries(bench)
+        said_by_provider = " ".join(text for _, text in canaries)
+        echo = {
+            "message": f"you sent {said_by_provider}",
+            "error": said_by_provider,
+            "code": 400,
+            "seen": said_by_provider,
+        }
+        for status in (400, 500):
+            play = bench.play(SYNC)
+            prepared = call.prepare(play)
+            answer = faults.Status(
+                status=status, times=20, body=json.dumps(echo), headers={"Content-Type": "application/json"}
+            )
+            bench.strike(play, answer, lambda request: True)
+            with everything_logged() as said:
+                told = _told(play, call, prepared)
+            bench.server.faults(bench.name).clear()
+            _not_in(told, canaries, f"the error of {call.name} (its text, traceback or data) after HTTP {status}")
+            _not_in(said.getvalue(), canaries, f"logs at DEBUG during {call.name} after HTTP {status}")
+            _not_in(repr(play.gw.journal.list()), canaries, f"the journal after {call.name} and HTTP {status}")
+
+    @check(_once)
+    def test_nothing_shows_its_secrets(self, bench: Bench, case: Case) -> None:
+        play = bench.play(SYNC)
+        adapter = play.watch.made
+        assert adapter is not None
+        request = Request("POST", "/conformance", json={"amount": "1"}, write=True)
+        for row in _all_rows(bench.subject):
+            if row.operation in ("keys.verify", "markets.list", "wallets.list") and row.call is not None:
+                row.call.make(play, row.call.prepare(play))
+                break
+        signed = adapter.auth.sign(request, Signing(bench.clock.now(), 7))
+        for what, thing in (
+            ("the adapter", adapter),
+            ("the adapter's auth", adapter.auth),
+            ("the settings", adapter.settings),
+            ("the adapter's account", adapter.account),
+            ("a signed request", signed),
+            ("the provider", bench.subject.provider),
+            ("the gateway", play.raw),
+        ):
+            _not_in(f"{thing!r}\n{thing}", _canaries(bench), f"the repr of {what}")
+        _not_in(adapter.settings.model_dump_json(), _canaries(bench), "the settings as JSON")
+
+    @check(_coloured)
+    def test_no_secret_is_in_the_store(self, bench: Bench, case: Case) -> None:
+        play = bench.play(case.colour)
+        canaries = _canaries(bench)
+        for row in _all_rows(bench.subject):
+            assert row.call is not None
+            prepared = row.call.prepare(play)
+            play.watch.forget()
+            _told(play, row.call, prepared)
+            for run in play.watch.runs:
+                for item in getattr(run.result, "items", (run.result,)):
+                    canaries += [
+                        ("a secret that an answer revealed", one.reveal())
+                        for one in secrets_in(item)
+                        if len(one.reveal()) >= _SHORTEST
+                    ]
+        kept = b"\n".join(
+            file.read_bytes() for file in sorted(bench.folder.glob(f"{case.colour}.db*")) if file.is_file()
+        )
+        assert kept, "the store has no file"
+        for what, text in canaries:
+            if text.encode() in kept:
+                fault(
+                    f"the store's files hold a secret: {what}",
+                    expected="nothing secret: results keep it as Secret, and answers as Raw",
+                    look_at="fields of results that hold it as a plain text",
+                )
+
+
+def _canaries(bench: Bench) -> Canaries:
+    bench.start()
+    return secret_texts(bench.subject, bench.settings)
+
+
+def _not_in(text: str, canaries: Canaries, where: str) -> None:
+    for what, canary in canaries:
+        if canary in text:
+            at = text.index(canary)
+            around = text[max(0, at - 60) : at] + "«here»" + text[at + len(canary) : at + len(canary) + 40]
+            fault(
+                f"a secret is shown: {what} stands in {where}",
+                expected="gateway.secrets.Secret in settings and results; `reveal()` only where it is sent",
+                found=" ".join(around.split()),
+                look_at="__repr__, dataclasses and f-strings of the adapter, and log calls",
+            )
+
+
+def _told(play: Play, call: Call, prepared: object) -> str:
+    try:
+        return scanning.shown(call.make(play, prepared))
+    except GatewayError as error:
+        return scanning.everything_said(error)
