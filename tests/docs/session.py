@@ -101,6 +101,7 @@ class Session:
     def _run_toml(self, block: Block, text: str) -> None:
         data = tomllib.loads(text)
         if block.file not in (None, "gateway.toml"):
+            self.write(block.file, text)
             return
         self._written = data if block.file else _merged(self._written, data)
         for name in re.findall(r'"env:(\w+)"', text):
@@ -238,6 +239,9 @@ class Session:
     def _pip(self, command: Command, words: list[str]) -> tuple[int, str]:
         """Nothing is installed: what is named has to be what the project offers, or what its tests have."""
         assert words.pop(0) == "install"
+        if words == ["--editable", "."]:
+            self._install()
+            return 0, ""
         for word in words:
             wanted = Requirement(word)
             if wanted.name == PROJECT["name"]:
@@ -245,6 +249,23 @@ class Session:
             else:
                 assert wanted.name in {Requirement(each).name for each in PROJECT["optional-dependencies"]["dev"]}, word
         return 0, ""
+
+    def _install(self) -> None:
+        """The distribution that the page has written, as an installer would make it known."""
+        project = tomllib.loads((self.folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        about = f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+        self.write(
+            f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+        )
+        points = project["entry-points"]["gateway"]
+        lines = "".join(f"{name} = {module}\n" for name, module in points.items())
+        self.write(f"{about}/entry_points.txt", f"[gateway]\n{lines}")
+        for requirement in (*project["dependencies"], *project["optional-dependencies"]["test"]):
+            self._pip(Command(()), ["install", requirement])
+        # Plugins are loaded once for what is allowed: this is a set that nobody else has.
+        self._monkeypatch.setenv("GATEWAY_PLUGINS", ",".join([*sorted(load_plugins().providers), *points]))
+        self._monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(self.folder), os.environ.get("PYTHONPATH", "")]))
+        importlib.invalidate_caches()
 
     def _make(self, command: Command, words: list[str]) -> tuple[int, str]:
         assert set(words) <= TARGETS, words
@@ -263,7 +284,7 @@ class Session:
             if not used and not Path(file).name.startswith("test_"):
                 self._files[file] = True
                 importlib.invalidate_caches()
-                module = importlib.import_module(file.removesuffix(".py").replace("/", "."))
+                module = importlib.import_module(file.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
                 self.names.update({name: value for name, value in vars(module).items() if not name.startswith("__")})
                 self._keep(vars(module))
 

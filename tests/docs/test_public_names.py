@@ -107,7 +107,7 @@ NAMES = {
 
 CALLS = {
     "AccountHandle": """
-        can capabilities environment provider rate_headroom rate_limit request settles_to
+        can capabilities environment has_ring key_rules provider rate_headroom rate_limit request settles_to
     """,
     "Callbacks": """
         list process receive show
@@ -132,7 +132,7 @@ CALLS = {
         list settle show
     """,
     "Keys": """
-        add audit delete delete_all edit get guide issue list retire reveal revoke rotate verify
+        add audit delete delete_all edit get guide issue list ready retire reveal revoke rotate verify
     """,
     "Markets": """
         book list ticker trades
