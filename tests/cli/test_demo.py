@@ -487,3 +487,16 @@ def test_a_failed_step_in_the_table(width: int, where: str) -> None:
     assert "\x1b[31m" not in shown
     assert (shown.count("✓"), shown.count("✗")) == (1, 2)
     assert "expected: number: 1" in shown
+
+
+def test_a_table_below_a_step() -> None:
+    rows = [{"key": "one", "may": "read"}, {"key": "a longer one", "may": "\x1b[31m"}]
+    drawn = io.StringIO()
+    screen = Terminal(Console(file=drawn, force_terminal=True, width=120, color_system=None))
+    script = Script(screen)
+    with screen, script.step("first", expect="all well") as step:
+        step.table = rows
+    assert step.to_dict()["table"] == rows
+    assert "  key           may\n  one           read\n  a longer one  \\x1b[31m\n" in drawn.getvalue().replace(
+        "\r", ""
+    )

@@ -1,6 +1,8 @@
-"""The stories `callbacks` and `outage`: all steps, and that they fail when what they show is not so."""
+"""The stories `callbacks`, `outage` and `keys`: all steps, and that they fail when what they show is not so."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
@@ -8,7 +10,9 @@ from gateway.cli.demo import STORIES
 from gateway.cli.demo.player import play
 from gateway.cli.demo.show import Silence
 from gateway.flows import failover
+from gateway.ring import HeldKey, Ring
 from gateway_aurpay import callbacks
+from gateway_aurpay.auth import Login
 
 STEPS = {
     "callbacks": [
@@ -26,6 +30,24 @@ STEPS = {
         "the provider is down",
         "the provider is back",
         "the lost order turns up, paid",
+    ],
+    "keys": [
+        "a vault",
+        "a key that may only read",
+        "a trade with it",
+        "a label against the rule",
+        "a key for one address",
+        "the least powerful key",
+        "110 calls, one key",
+        "110 calls, two keys",
+        "a key that is refused",
+        "a token is issued",
+        "the token expires",
+        "one key for another",
+        "a secret is read back",
+        "the rings",
+        "vault and store",
+        "what was done with keys",
     ],
 }
 
@@ -54,3 +76,69 @@ def test_the_outage_fails_when_no_order_goes_on(monkeypatch: pytest.MonkeyPatch)
     result = play(STORIES["outage"], Silence())
     assert result.steps[-1].name == "an answer is lost"
     assert not result.ok
+
+
+KEYS = STORIES["keys"]
+
+
+def last_of_keys(expected: str) -> tuple[str, str]:
+    """The name of the step that the story ended with, and what it says; it must not be as expected."""
+    result = play(KEYS, Silence())
+    assert not result.ok
+    assert result.steps[-1].expected.startswith(expected)
+    return result.steps[-1].name, result.steps[-1].got
+
+
+def test_the_keys_fail_when_a_key_does_what_it_may_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth = Ring._suitable
+    monkeypatch.setattr(Ring, "_suitable", lambda ring, permissions: truth(ring, frozenset()))
+    assert last_of_keys("the call raises: PermissionDenied")[0] == "a trade with it"
+
+
+def test_the_keys_fail_when_an_address_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ring, "_admits", lambda ring, key: True)
+    assert last_of_keys("the call raises: PermissionDenied")[0] == "a key for one address"
+
+
+def test_the_keys_fail_when_a_strong_key_does_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.ring.min", max, raising=False)
+    name, got = last_of_keys("reading: ['Read1']")
+    assert name == "the least powerful key"
+    assert "Read1" not in got
+
+
+def test_the_keys_fail_when_one_key_carries_the_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth = Ring.choose
+
+    def choose(ring: Ring, *given: Any, **more: Any) -> HeldKey:
+        return ring.keys[0] if ring.account == "cards" else truth(ring, *given, **more)
+
+    monkeypatch.setattr(Ring, "choose", choose)
+    monkeypatch.setattr(Ring, "others", lambda *given: [])
+    assert last_of_keys("seconds: 55") == ("110 calls, two keys", "seconds: 86.0")
+
+
+def test_the_keys_fail_when_every_call_logs_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Login, "login_due", lambda login: True)
+    assert last_of_keys("logins that the provider saw: 1") == ("a token is issued", "logins that the provider saw: 2")
+
+
+def test_the_keys_fail_when_an_old_key_is_still_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth = Ring._active
+
+    def retired_too(ring: Ring) -> list[HeldKey]:
+        if ring.account != "kiosk":
+            return truth(ring)
+        return [held for held in ring.keys if held.key.state in ("active", "retiring")]
+
+    monkeypatch.setattr(Ring, "_active", retired_too)
+    assert last_of_keys("")[0] == "one key for another"
+
+
+def test_the_keys_show_their_tables_without_secrets() -> None:
+    result = play(KEYS, Silence())
+    tables = {step.name: step.to_dict()["table"] for step in result.steps if step.table}
+    assert set(tables) == {"the rings", "what was done with keys"}
+    assert {row["label"]: row["from"] for row in tables["the rings"]}["Payout1"] == "127.0.0.1/32"
+    assert tables["what was done with keys"][-1]["what"] == "revealed"
+    assert "secret-of-the-key" not in repr([step.to_dict() for step in result.steps])

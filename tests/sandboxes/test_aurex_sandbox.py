@@ -114,12 +114,24 @@ class TestKeys:
             sandbox.add_key(KEY)
         with pytest.raises(SandboxError, match="no such key"):
             sandbox.revoke_key("never")
+        with pytest.raises(SandboxError, match="no such key"):
+            sandbox.calls_of("never")
         with pytest.raises(SandboxError, match="markup"):
             sandbox.add_key("greedy", markup_percent=Decimal(95))
         assert client_of(sandbox, "greedy").get("/users/x").status_code == 401
 
 
 class TestRateLimit:
+    def test_the_calls_of_each_key_are_counted(self) -> None:
+        sandbox = AurexSandbox(monotonic=lambda: 1000.0)
+        first = client_of(sandbox)
+        number = user(first)
+        for _ in range(70):
+            first.get(f"/users/{number}")
+        assert client_of(sandbox, OTHER_KEY).get("/users/nobody").status_code == 404
+        assert client_of(sandbox, "wrong").get(f"/users/{number}").status_code == 401
+        assert [sandbox.calls_of(key) for key in (KEY, OTHER_KEY)] == [60, 1]
+
     def test_sixty_a_minute_for_each_key(self) -> None:
         now = [1000.0]
         sandbox = AurexSandbox(monotonic=lambda: now[0])

@@ -309,6 +309,16 @@ class TestKeys:
         sandbox.delete_key(KEY)
         refused(call(client, "balances"), "Incorrect login-token")
 
+    def test_the_calls_of_each_key_are_counted(self, sandbox: EmirexSandbox, client: AsgiClient) -> None:
+        sandbox.add_key("second", "s", permissions={"read"})
+        data(call(client, "balances"))
+        refused(call(client, "delete-order", key="second", secret="s"), "The key has no permission to trade")
+        refused(call(client, "balances", key="second", secret="wrong"), "Incorrect X-Auth-Sign")
+        data(call(client, "balances", key="second", secret="s"))
+        assert (sandbox.calls_of(KEY), sandbox.calls_of("second")) == (1, 2)
+        with pytest.raises(SandboxError, match="no such key"):
+            sandbox.calls_of("never")
+
     def test_edited_keys(self, sandbox: EmirexSandbox, client: AsgiClient) -> None:
         sandbox.add_key("second", "s", permissions={"read"})
         cancel = "Missing required parameters: order_id"

@@ -19,6 +19,7 @@ STORIES: Mapping[str, str] = {
     "payments": "gateway.cli.demo.payments:tell",
     "callbacks": "gateway.cli.demo.callbacks:tell",
     "outage": "gateway.cli.demo.outage:tell",
+    "keys": "gateway.cli.demo.keys:tell",
 }
 """By name: `module:function`, called with a Script and a Stage."""
 

@@ -55,6 +55,8 @@ class Step:
     ok: bool = False
     seconds: float = 0.0
     log: list[str] = field(default_factory=list)
+    table: list[dict[str, str]] = field(default_factory=list)
+    """What is shown below the line, if anything: rows with the same titles."""
 
     def check(self, what: str, got: object, expected: object) -> None:
         """End the story unless these two are equal."""
@@ -83,6 +85,7 @@ class Step:
         raise _Unexpected("the call raises", kind.__name__, f"nothing; it returned a {type(result).__name__}")
 
     def to_dict(self) -> dict[str, Any]:
+        below: dict[str, Any] = {"table": self.table} if self.table else {}
         return {
             "name": self.name,
             "account": self.account,
@@ -93,6 +96,7 @@ class Step:
             "got": self.got,
             "seconds": round(self.seconds, 3),
             "log": self.log,
+            **below,
         }
 
     def __enter__(self) -> Self:

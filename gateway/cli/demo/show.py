@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -78,6 +79,8 @@ class PlainLines(Silence):
         )
         if not step.ok:
             self._output.text(f"     expected: {shown(step.expected)}")
+        for line in _lines(step.table):
+            self._output.text(f"     {line}")
 
     def show_payment(self, uri: str, caption: str) -> None:
         self._output.text(f"     {caption}: {shown(uri)}")
@@ -118,6 +121,8 @@ class Terminal(Silence):
         self._console.print(self._row(mark, step, Text(shown(step.got), style="" if step.ok else "red"), seconds))
         if not step.ok:
             self._console.print(Text(f"  expected: {shown(step.expected)}", style="red"))
+        if step.table:
+            self._console.print(Text("\n".join(f"  {line}" for line in _lines(step.table))))
 
     def show_payment(self, uri: str, caption: str) -> None:
         # Its blocks are the light modules; the colours keep them light on a light terminal too.
@@ -151,6 +156,15 @@ def _where(step: Step) -> str:
     if step.account is None:
         return step.provider or ""
     return f"{step.account} ({step.provider})" if step.provider else step.account
+
+
+def _lines(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """The rows under their titles, each column as wide as what is in it."""
+    if not rows:
+        return []
+    lines = [list(rows[0]), *([shown(row[title]) for title in rows[0]] for row in rows)]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(rows[0]))]
+    return ["  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
 
 
 def _qr(uri: str) -> str:

@@ -48,7 +48,8 @@ class Stage:
     def __enter__(self) -> Self:
         with ExitStack() as opened:
             folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="gateway-demo-"))
-            self.store = f"sqlite:///{Path(folder) / 'gateway.db'}"
+            self.folder = Path(folder)
+            self.store = f"sqlite:///{self.folder / 'gateway.db'}"
             opened.enter_context(self.server)
             self.accounts = self._accounts()
             self._exits = opened.pop_all()

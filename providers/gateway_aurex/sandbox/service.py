@@ -56,6 +56,7 @@ class _Key:
     markup: Decimal
     revoked: bool = False
     used: deque[float] = field(default_factory=deque)
+    calls: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +186,13 @@ class AurexSandbox(Sandbox):
                 raise SandboxError("no such key")
             self._keys[key].revoked = True
 
+    def calls_of(self, key: str) -> int:
+        """How many calls were admitted with the key."""
+        with self._lock:
+            if key not in self._keys:
+                raise SandboxError("no such key")
+            return self._keys[key].calls
+
     def credit(self, user: str, amount: Decimal) -> None:
         """Put USD into a user's wallet, from nowhere and without a fee."""
         with self._lock:
@@ -279,6 +287,7 @@ class AurexSandbox(Sandbox):
             if len(key.used) >= REQUESTS:
                 raise Refused(429, "Rate limit exceeded")
             key.used.append(now)
+        key.calls += 1
         return key
 
     def _user(self, call: _Call) -> User:

@@ -68,12 +68,15 @@ BALANCES = {"USDC": Decimal(10000), "BTC": Decimal(1), "ETH": Decimal(10)}
 
 @dataclass(slots=True)
 class _Key:
-    """A key pair, with what it may do and from where (D), and the greatest `request_id` that it has used (I)."""
+    """A key pair, with what it may do and from where (D), the greatest `request_id` that it has used (I), and how many
+    calls it has signed.
+    """
 
     secret: str = field(repr=False)
     permissions: frozenset[str]
     trusted_ips: frozenset[str] | None
     last_request: int = 0
+    calls: int = 0
 
 
 class EmirexSandbox(Sandbox):
@@ -213,6 +216,13 @@ class EmirexSandbox(Sandbox):
             key = self._keys[public_key]
             key.permissions, key.trusted_ips = allowed, _addresses(trusted_ips)
 
+    def calls_of(self, public_key: str) -> int:
+        """How many calls the key has signed, those that it was not allowed to make too."""
+        with self._lock:
+            if public_key not in self._keys:
+                raise SandboxError("no such key")
+            return self._keys[public_key].calls
+
     def delete_key(self, public_key: str) -> None:
         with self._lock:
             if self._keys.pop(public_key, None) is None:
@@ -284,6 +294,7 @@ class EmirexSandbox(Sandbox):
         if not re.fullmatch(r"\d{16}", request_id, re.ASCII) or int(request_id) <= key.last_request:
             raise Refused("Incorrect request_id")
         key.last_request = int(request_id)
+        key.calls += 1
         if key.trusted_ips is not None and (request.client is None or request.client.host not in key.trusted_ips):
             raise Refused("Access from this IP address is not allowed")
         if permission not in key.permissions:
