@@ -42,6 +42,7 @@ EVENT_TYPES: dict[str, str] = {
     "trade.failed": "it was not placed",
     "trade.cancelled": "cancelled; `data.filled` tells what was filled before, where that is known",
     "trade.unconfirmed": "whether it was placed is not known",
+    "key.expiring": "a key of a ring expires soon, or has expired; `data.expires_at` says when",
     "callback.suspicious": "a callback with the gateway's token contradicts what is known; `data.reason` says how",
 }
 """Every type of event, and what it means."""

@@ -10,7 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.engine.effects import transact
-from gateway.flows import callbacks, delivering, keeping, reconciling, watching
+from gateway.flows import callbacks, delivering, keeping, key_watch, reconciling, watching
+from gateway.models.keys import KeyState
 from gateway.store import deliveries, inbox, outcomes, schedules
 from gateway.worker.jobs import Context, Due, Kind, Kinds
 
@@ -131,6 +132,8 @@ def scheduled(table: dict[str, Schedule]) -> Kind:
 def _schedules(core: Core) -> dict[str, Schedule]:
     settings = core.settings.reconcile
     table = {"recover": Schedule(timedelta(minutes=1), _recover)}
+    if key_watch.watches_keys(core):
+        table["keys"] = Schedule(timedelta(hours=1), _look_at_keys)
     if settings.scheduled:
         for name in core.accounts:
             table[f"reconcile {name}"] = Schedule(settings.every, partial(_reconcile, name), at_once=False)
@@ -148,6 +151,18 @@ async def _recover(context: Context) -> None:
             entry.operation,
             entry.reference,
             entry.account,
+        )
+
+
+async def _look_at_keys(context: Context) -> None:
+    """Tell of the keys that expire soon, while there is time to replace them."""
+    for key in await context.run(key_watch.tell_of_expiry(context.core)):
+        log.warning(
+            "the key %s of %s %s at %s UTC: replace it with `gateway keys rotate`",
+            key.label,
+            key.account,
+            "has expired" if key.state is KeyState.EXPIRED else "expires",
+            f"{key.expires_at:%Y-%m-%d %H:%M}",
         )
 
 

@@ -521,8 +521,8 @@ def test_an_unknown_trade_is_told_and_so_is_what_became_of_it(
 
 
 def test_no_type_is_forgotten() -> None:
-    """What stands in these sequences, and what the tests of callbacks produce, is all that there is."""
+    """What stands in these sequences, and what the tests of callbacks and of keys produce, is all that there is."""
     text = Path(__file__).read_text(encoding="utf-8")
     for kind in EVENT_TYPES:
-        if kind != "callback.suspicious":
+        if kind not in ("callback.suspicious", "key.expiring"):
             assert f'"{kind.partition(".")[2]}"' in text, kind
