@@ -217,6 +217,7 @@ class Session:
 
     def _python(self, command: Command, words: list[str]) -> tuple[int, str]:
         if words[:2] == ["-m", "pytest"]:
+            self._files.update(dict.fromkeys(words[2:], True))
             return self._pytest(command, words[2:])
         (file,) = words
         self._files[file] = True
@@ -296,7 +297,7 @@ class Session:
     def end(self) -> None:
         """Import what nothing has needed, run the tests that the page has, and end what still serves."""
         self._import_files()
-        tests = [file for file in self._files if Path(file).name.startswith("test_")]
+        tests = [file for file, used in self._files.items() if not used and Path(file).name.startswith("test_")]
         if tests:
             status, printed = self._pytest(Command(()), tests)
             assert status == 0, printed
