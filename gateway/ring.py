@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from gateway.contracts.adapter import Auth, LoginAuth
 from gateway.engine.rates import Headrooms, RateWindow
-from gateway.errors import ConfigurationError, NotFound, Outcome, PermissionDenied
+from gateway.errors import NotFound, Outcome, PermissionDenied
 from gateway.models.keys import ApiKey, KeyState, Permission
 
 __all__ = ["Address", "HeldKey", "Ring"]
@@ -192,12 +192,9 @@ class Ring:
         """Whether every address that the gateway may come from is admitted. Where none is configured nothing can be
         said; the provider itself decides.
         """
-        if key.networks is None:
-            return True
-        networks = [ipaddress.ip_network(network) for network in key.networks]
-        return all(any(address in network for network in networks) for address in self.egress)
+        return all(_within(address, key) for address in self.egress)
 
-    def _denied(self, permissions: frozenset[Permission]) -> PermissionDenied | ConfigurationError:
+    def _denied(self, permissions: frozenset[Permission]) -> PermissionDenied:
         usable = self.in_use()
         needed = " and ".join(sorted(permissions))
         if not self.keys:
@@ -210,7 +207,7 @@ class Ring:
         able = [held for held in usable if permissions <= held.key.permissions]
         if able:
             confined = "; ".join(f"{held.label} to {', '.join(held.key.networks or ())}" for held in able[:5])
-            outside = ", ".join(map(str, self.egress))
+            outside = ", ".join(str(each) for each in self.egress if not all(_within(each, held.key) for held in able))
             return PermissionDenied(
                 f"no key of {self.account} with the permission {needed} admits the address {outside} ({confined}); "
                 "nothing was sent",
@@ -219,7 +216,8 @@ class Ring:
                 hint=f"admit it at the provider (`gateway keys edit`), or correct accounts.{self.account}.egress",
             )
         there = "; ".join(f"{held.label}: {', '.join(sorted(held.key.permissions))}" for held in usable[:5])
-        missing = f"of the pool {self.pool} " if any(held.key.pool != self.pool for held in self.keys) else ""
+        others = any(held.key.pool != self.pool for held in self._active())
+        missing = f"of the pool {self.pool} " if others else ""
         return PermissionDenied(
             f"no active key {missing}of {self.account} has the permission {needed}"
             f"{f' ({there})' if there else ''}; nothing was sent",
@@ -227,3 +225,8 @@ class Ring:
             outcome=Outcome.NOT_SENT,
             hint=f"`gateway keys create --account {self.account} --permission {sorted(permissions)[0]}`",
         )
+
+
+def _within(address: Address, key: ApiKey) -> bool:
+    """Whether the key may be used from this address."""
+    return key.networks is None or any(address in ipaddress.ip_network(network) for network in key.networks)
