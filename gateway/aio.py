@@ -867,14 +867,14 @@ class Keys(_Namespace):
             )
         )
 
-    async def ready(self, new: NewKey, *, account: str, replaces: str | None = None) -> None:
+    async def ready(self, new: NewKey, *, account: str, replaces: str | None = None, check: bool = True) -> None:
         """Check all that can be told of a key before a person makes it, when `new` has no `parts` yet: its label is
-        free and after the provider's rule, it can be verified, the vault opens. For a secret that is shown only once
-        would be lost when `add` (with `replaces`: `rotate`) finds that out. Sends nothing.
+        free and after the provider's rule, the vault opens and, with `check`, the key can be verified. A secret that
+        is shown only once would be lost when `add` (with `replaces`: `rotate`) finds that out. Sends nothing.
 
         Raises as `add`.
         """
-        await self._gateway._run(flows.keys.ready(self._core, account, new, replaces))
+        await self._gateway._run(flows.keys.ready(self._core, account, new, replaces, check=check))
 
     async def add(
         self, new: NewKey, *, account: str, check: bool = True, by: str | None = None, deadline: float | None = None

@@ -30,6 +30,7 @@ __all__ = [
     "event_types",
     "handlers",
     "journal_entries",
+    "key_labels",
     "orders",
     "paid_orders",
     "provider_names",
@@ -111,6 +112,7 @@ trades = _stored("trades")
 customers = _stored("customers", None)
 journal_entries = _stored("journal", "state")
 unsettled_entries = _stored("journal", "state", "unknown", "sent")
+key_labels = _stored("(SELECT id, label AS reference, state FROM api_keys)", "state")
 handlers = _stored("(SELECT rowid AS id, name AS reference FROM handlers)", None)
 
 

@@ -38,10 +38,11 @@ _VISIBLE = {code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" for code 
 _STYLES = {
     **dict.fromkeys(("supported", "paid", "completed", "done", "ok", "filled", "active"), "green"),
     **dict.fromkeys(
-        ("manual", "creating", "pending", "processing", "intended", "sent", "underpaid", "open", "warning"), "yellow"
+        ("manual", "creating", "pending", "processing", "intended", "sent", "underpaid", "open", "warning", "retiring"),
+        "yellow",
     ),
     **dict.fromkeys(("failed", "unknown", "unconfirmed", "unrecognised", "rejected", "declined", "problem"), "red"),
-    **dict.fromkeys(("absent", "expired", "cancelled", "refunded"), "dim"),
+    **dict.fromkeys(("absent", "expired", "cancelled", "refunded", "revoked"), "dim"),
 }
 
 
@@ -85,13 +86,16 @@ def data_of(model: BaseModel) -> dict[str, Any]:
 
 
 def _ordered(data: Any) -> Any:
-    """`exceptions` are a set, which has another order in every process. What is others' own stays as it is."""
+    """Sets have another order in every process. What is others' own stays as it is."""
     if isinstance(data, list):
         return [_ordered(value) for value in data]
     if not isinstance(data, dict):
         return data
     found = {key: value if key in ("metadata", "raw") else _ordered(value) for key, value in data.items()}
-    return {**found, "exceptions": sorted(found["exceptions"])} if "exceptions" in found else found
+    return {**found, **{name: sorted(found[name]) for name in _SETS if isinstance(found.get(name), list)}}
+
+
+_SETS = ("exceptions", "permissions")
 
 
 class Output:

@@ -122,11 +122,15 @@ class Session:
         """Keep that a write was carried out, and the command that shows it, for when its result cannot be shown."""
         self.carried_out, self.see = what, f"`{see}` shows it" if see is not None else None
 
+    def can_ask(self) -> bool:
+        """Whether somebody is there who sees a question and can answer it."""
+        return interactive()
+
     def confirm(self, question: str, *, yes: bool) -> None:
         """Ask, unless `yes`. Raises GatewayError when the answer is no; where nobody can be asked it is misuse."""
         if yes:
             return
-        if not interactive():
+        if not self.can_ask():
             misuse("this needs a confirmation, and nobody can be asked here", hint="add --yes")
         sys.stderr.write(f"{shown(question)} [y/N] ")
         sys.stderr.flush()
