@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import math
+import os
 import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +28,7 @@ from gateway.testing.conformance.clock import KitClock
 from gateway.testing.conformance.colours import SYNC, Blocking
 from gateway.testing.conformance.subject import Subject
 from gateway.testing.conformance.tap import Tapped
-from gateway.testing.conformance.watching import Watch
+from gateway.testing.conformance.watching import Watch, nothing
 from gateway.testing.faults import CallFault
 from gateway.testing.request_log import RequestRecord
 from gateway.testing.sandbox import OutgoingCallback
@@ -38,6 +39,14 @@ __all__ = ["ACCOUNT", "BASE_URL", "Bench", "Play", "adapter_of", "plugins_of", "
 ACCOUNT = "main"
 BASE_URL = "https://shop.invalid/payments"
 _CALLBACK_KEY = "conformance-callback-key-2f6b8d"
+
+
+def _in_memory() -> str | None:
+    """A folder that is no disk, where there is one: nothing of a bench outlives the run, and its stores commit a
+    thousand times.
+    """
+    shared = "/dev/shm"
+    return shared if os.access(shared, os.W_OK | os.X_OK) else None
 
 
 def plugins_of(provider: Provider) -> Plugins:
@@ -174,7 +183,9 @@ class Bench:
         self.clock = KitClock(lambda seconds: self.server.advance(math.ceil(seconds)))
         self.tapped = Tapped(self.subject.limited(self.clock) if self.limited else self.subject.sandbox())
         self.server = SandboxServer([self.tapped])
-        self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="conformance-")))
+        self.folder = Path(
+            self._stack.enter_context(tempfile.TemporaryDirectory(prefix="conformance-", dir=_in_memory()))
+        )
         self._stack.enter_context(self.server)
         self.tapped.emit = self.emitted.append
         self.settings = settings_of(self.subject, self.server.base_url(self.name), self.tapped.inner)
@@ -198,7 +209,7 @@ class Bench:
         """The gateway of this colour, as it was left by the check before."""
         self.start()
         play = self._opened(colour, reachable=True)
-        play.watch.strike = lambda request: None
+        play.watch.strike = nothing
         play.watch.page_size = None
         play.watch.forget()
         self.server.faults(self.name).clear()
@@ -263,14 +274,20 @@ class Bench:
         below = str(self.settings["base_url"]).removeprefix(self.server.base_url(self.name))
         return unquote(below + request.path)
 
-    def strike(self, play: Play, fault: CallFault | None, when: Callable[[Request], bool]) -> list[Request]:
-        """Have this fault strike the next request of the adapter for which `when` holds; None only notes it. The
-        request, once it left.
+    def strike(
+        self,
+        play: Play,
+        operation: str,
+        fault: CallFault | None,
+        when: Callable[[Request], bool] = lambda request: True,
+    ) -> list[Request]:
+        """Have this fault strike the operation's next request for which `when` holds; None only notes it. The request,
+        once it left.
         """
         struck: list[Request] = []
 
-        def look(request: Request) -> None:
-            if not struck and when(request):
+        def look(asking: str, request: Request) -> None:
+            if not struck and asking == operation and when(request):
                 struck.append(request)
                 here = {"method": request.method, "path": self.path_of(request)}
                 if fault is not None:

@@ -60,9 +60,10 @@ def check(cases: Cases) -> Callable[[F], F]:
 
 
 def checks_of(suite: type[Suite]) -> Iterator[tuple[str, Cases]]:
-    """The checks of a suite by their names, those of its bases first, in the order in which they are written."""
+    """The checks of a suite by their names: the quick ones that need no call first, what goes wrong last."""
     seen: set[str] = set()
-    for kind in reversed(suite.__mro__):
+    kinds = [kind for kind in suite.__mro__ if issubclass(kind, Suite)]
+    for kind in sorted(kinds, key=lambda kind: kind.turn):
         for name in vars(kind):
             cases = getattr(getattr(suite, name), "cases", None) if name not in seen else None
             if cases is not None:
@@ -76,6 +77,8 @@ class Suite:
     subject: ClassVar[type[Subject]]
     areas: ClassVar[frozenset[str]] = frozenset()
     """What of the table the general checks are about."""
+    turn: ClassVar[int] = 5
+    """When its checks are run by `examine`."""
 
     def examined(self) -> Subject:
         return self.subject()

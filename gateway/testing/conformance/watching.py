@@ -15,7 +15,7 @@ from gateway.exchange import Request
 from gateway.observation import Record
 from gateway.testing.conformance.faults import fault
 
-__all__ = ["Run", "Watch"]
+__all__ = ["Run", "Watch", "nothing"]
 
 _MOST_REQUESTS = 100
 
@@ -32,14 +32,16 @@ class Run:
 
 
 class Watch:
-    """What one gateway does with the adapter. `strike` is called with every request right before it leaves."""
+    """What one gateway does with the adapter. `strike` is called with the operation and every request of it, right
+    before that leaves.
+    """
 
     def __init__(self, provider: Provider, *, limited: bool) -> None:
         self.runs: list[Run] = []
         self.required: list[tuple[str, str]] = []
         self.records: list[Record] = []
         self.page_size: int | None = None
-        self.strike: Callable[[Request], None] = lambda request: None
+        self.strike: Callable[[str, Request], None] = nothing
         self._stepping = False
         self.made: Adapter[Any] | None = None
         self._make = provider.adapter
@@ -132,7 +134,11 @@ class Watch:
                 f"{run.operation} asks and asks: {_MOST_REQUESTS} requests and no end, the last one {request}",
                 look_at="how the last page is recognised, and what happens when a list starts over",
             )
-        self.strike(request)
+        self.strike(run.operation, request)
+
+
+def nothing(operation: str, request: Request) -> None:
+    """No fault is waiting."""
 
 
 def _thrower(inner: Generator[Any, Any, Any], error: GatewayError) -> Callable[[], Any]:

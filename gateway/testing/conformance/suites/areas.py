@@ -46,6 +46,7 @@ def _ends(suite: Suite) -> Any:
 class OrdersSuite(OperationsSuite):
     """Taking payments."""
 
+    turn = 5
     areas = frozenset({"orders"})
 
     @check(_ends)
@@ -78,54 +79,63 @@ class OrdersSuite(OperationsSuite):
 class RefundsSuite(OperationsSuite):
     """Money going back."""
 
+    turn = 5
     areas = frozenset({"refunds"})
 
 
 class WalletsSuite(OperationsSuite):
     """Balances."""
 
+    turn = 5
     areas = frozenset({"wallets"})
 
 
 class WithdrawalsSuite(OperationsSuite):
     """Money that leaves."""
 
+    turn = 5
     areas = frozenset({"withdrawals"})
 
 
 class KeysSuite(OperationsSuite):
     """Checking and issuing keys."""
 
+    turn = 5
     areas = frozenset({"keys"})
 
 
 class CardsSuite(OperationsSuite):
     """Cards of customers."""
 
+    turn = 5
     areas = frozenset({"cards"})
 
 
 class CustomersSuite(OperationsSuite):
     """Customers at the provider."""
 
+    turn = 5
     areas = frozenset({"customers"})
 
 
 class MarketsSuite(OperationsSuite):
     """Public market data."""
 
+    turn = 5
     areas = frozenset({"markets"})
 
 
 class TradesSuite(OperationsSuite):
     """Exchange orders."""
 
+    turn = 5
     areas = frozenset({"trades", "swaps"})
 
 
 class TransactionsSuite(OperationsSuite):
     """Money movements, and what a provider deals in."""
 
+    turn = 5
     areas = frozenset({"transactions", "currencies"})
 
 

@@ -45,6 +45,8 @@ def _refusable(suite: Suite) -> Iterator[Case]:
 class AuthenticationSuite(Suite):
     """How requests are authenticated."""
 
+    turn = 2
+
     @check(_once)
     def test_there_are_check_values(self, bench: Bench, case: Case) -> None:
         bench.start()

@@ -48,6 +48,8 @@ def _samples(suite: Suite) -> Iterator[Case]:
 class CallbacksSuite(Suite):
     """Being told of a change by the provider."""
 
+    turn = 4
+
     @check(_coloured)
     def test_it_works_and_a_genuine_one_leads_to_the_order(self, bench: Bench, case: Case) -> None:
         play = bench.play(case.colour)

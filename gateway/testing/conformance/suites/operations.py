@@ -47,6 +47,7 @@ from gateway.testing.conformance.colours import SYNC
 from gateway.testing.conformance.faults import fault
 from gateway.testing.conformance.subject import DocumentedFailure, StatusWords, Subject
 from gateway.testing.conformance.tap import Exchange, Token, as_number, leaves, replaced, wire_data, written
+from gateway.testing.conformance.watching import nothing
 
 __all__ = ["FAULTS", "WITH_STATUS", "ExercisedSuite", "OperationsSuite", "Weather"]
 
@@ -176,6 +177,8 @@ def _has_amounts(call: Call) -> bool:
 class ExercisedSuite(Suite):
     """Every operation of the suite's areas is carried out once in each colour, and gives what it should."""
 
+    turn = 3
+
     # It works
 
     @check(over())
@@ -184,7 +187,17 @@ class ExercisedSuite(Suite):
         prepared = call.prepare(play)
         play.watch.forget()
         before = len(bench.received())
-        call.make(play, prepared)
+        raised = _raised(lambda: call.make(play, prepared))
+        for run in play.watch.runs:
+            if run.operation == call.operation and run.requests:
+                _marks_writes(call, run.requests)
+        if raised is not None:
+            fault(
+                f"{call.name} failed although nothing went wrong: {type(raised).__name__}: {raised}",
+                expected="a result",
+                found=f"sent {_said(bench.received()[before:])}",
+                look_at="the adapter, and the sample of this row in the Subject",
+            )
         _was_exercised(play, call)
         if len(bench.received()) == before:
             fault(
@@ -200,11 +213,12 @@ class ExercisedSuite(Suite):
                 expected="Decimal or Money; a float cannot hold an amount exactly",
                 look_at="how the answer is decoded: Response.json() gives exact numbers, json.loads() gives floats",
             )
-        _marks_writes(call, run.requests)
 
 
 class OperationsSuite(ExercisedSuite):
     """Every operation of the suite's areas, sync and async: how exact it is, and how it fails."""
+
+    turn = 7
 
     # Exact money
 
@@ -245,37 +259,7 @@ class OperationsSuite(ExercisedSuite):
                 again = call.request(play, call.prepare(play), play.new()).model_copy(update={name: tricky})
                 _arrives_exactly(bench, play, call, again, name, tricky, path)
 
-    # Outcomes
-
-    @check(over(what=_weathers))
-    def test_what_goes_wrong_on_the_way_is_told_as_it_is(self, bench: Bench, case: Case) -> None:
-        call, weather = _call(case), case.what
-        play = bench.play(case.colour)
-        prepared = call.prepare(play)
-        if weather.strikes is None:
-            _refused_connection(bench, call, prepared, case.colour)
-            return
-        reference, ask = _asking(play, call, prepared)
-        play.watch.forget()
-        struck = bench.strike(play, weather.strikes, lambda request: _is_the_call(call, request))
-        before, slept = len(bench.received()), len(bench.clock.slept)
-        raised = _raised(lambda: ask(reference))
-        play.watch.strike = lambda request: None
-        bench.server.faults(bench.name).clear()
-        if not struck:
-            fault(f"{call.name} sent no request that could be struck by a fault", look_at="the sample of this row")
-        arrived = _arrivals(bench, struck[0], before)
-        asked = play.watch.asked(struck[0])
-        wanted = weather.write if struck[0].write else weather.read or weather.write
-        _judged(call, weather, wanted, raised, (asked, arrived), struck[0])
-        if weather.name == "429" and _RETRY_AFTER not in bench.clock.slept[slept:]:
-            fault(
-                f"{call.name}: Retry-After was not heeded",
-                expected=f"a pause of {_RETRY_AFTER} s",
-                found=f"pauses of {bench.clock.slept[slept:]}",
-            )
-        if wanted == "unknown" and call.has_reference:
-            _is_not_sent_again(bench, call, weather, lambda: ask(reference), struck[0])
+    # Documented failures
 
     @check(over(what=_failures))
     def test_a_documented_failure_is_the_error_it_should_be(self, bench: Bench, case: Case) -> None:
@@ -289,7 +273,7 @@ class OperationsSuite(ExercisedSuite):
             times=20,
             headers={"Content-Type": "application/json", **failure.headers},
         )
-        struck = bench.strike(play, answer, lambda request: _is_the_call(call, request))
+        struck = bench.strike(play, call.operation, answer, lambda request: _is_the_call(call, request))
         before = len(bench.received())
         raised = _raised(lambda: call.make(play, prepared))
         bench.server.faults(bench.name).clear()
@@ -427,6 +411,38 @@ class OperationsSuite(ExercisedSuite):
                 f"{call.name}: {word} was taken without a warning", expected="a text in `warnings` that names the word"
             )
 
+    # Outcomes
+
+    @check(over(what=_weathers))
+    def test_what_goes_wrong_on_the_way_is_told_as_it_is(self, bench: Bench, case: Case) -> None:
+        call, weather = _call(case), case.what
+        play = bench.play(case.colour)
+        prepared = call.prepare(play)
+        if weather.strikes is None:
+            _refused_connection(bench, call, prepared, case.colour)
+            return
+        reference, ask = _asking(play, call, prepared)
+        play.watch.forget()
+        struck = bench.strike(play, call.operation, weather.strikes, lambda request: _is_the_call(call, request))
+        before, slept = len(bench.received()), len(bench.clock.slept)
+        raised = _raised(lambda: ask(reference))
+        play.watch.strike = nothing
+        bench.server.faults(bench.name).clear()
+        if not struck:
+            fault(f"{call.name} sent no request that could be struck by a fault", look_at="the sample of this row")
+        arrived = _arrivals(bench, struck[0], before)
+        asked = play.watch.asked(struck[0])
+        wanted = weather.write if struck[0].write else weather.read or weather.write
+        _judged(call, weather, wanted, raised, (asked, arrived), struck[0])
+        if weather.name == "429" and _RETRY_AFTER not in bench.clock.slept[slept:]:
+            fault(
+                f"{call.name}: Retry-After was not heeded",
+                expected=f"a pause of {_RETRY_AFTER} s",
+                found=f"pauses of {bench.clock.slept[slept:]}",
+            )
+        if wanted == "unknown" and call.has_reference:
+            _is_not_sent_again(bench, call, weather, lambda: ask(reference), struck[0])
+
 
 def _call(case: Case) -> Call:
     assert case.call is not None
@@ -549,8 +565,8 @@ def _tricky(amount: Any) -> list[Any]:
     """Amounts that do not survive a float or the scientific notation."""
     if isinstance(amount, Money):
         least = Decimal(1).scaleb(-(amount.asset.decimals or 0))
-        return [Money(plain(number), amount.asset) for number in (least, 9007199254740993 + least)]
-    return [Decimal("0.00000001"), Decimal("9007199254740993.00000001")]
+        return [Money(number, amount.asset) for number in (least, 9007199254740993 + least, Decimal("1E+2"))]
+    return [Decimal("0.00000001"), Decimal("9007199254740993.00000001"), Decimal("1E+2")]
 
 
 def _writes_of(bench: Bench, play: Play, call: Call, asked: Any) -> Any:
@@ -558,9 +574,9 @@ def _writes_of(bench: Bench, play: Play, call: Call, asked: Any) -> Any:
     assert call.sent is not None
     before = len(bench.tapped.exchanges)
     play.watch.forget()
-    struck = bench.strike(play, None, lambda request: request.write)
+    struck = bench.strike(play, call.operation, None, lambda request: request.write)
     raised = _raised(lambda: call.sent(play, asked))
-    play.watch.strike = lambda request: None
+    play.watch.strike = nothing
     if not struck:
         return None
     for exchange in bench.tapped.exchanges[before:]:

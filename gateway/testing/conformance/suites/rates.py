@@ -27,6 +27,8 @@ def _limited(suite: Suite) -> Iterator[Case]:
 class RateLimitSuite(Suite):
     """As many calls as are allowed, then a pause, and never a 429."""
 
+    turn = 8
+
     @check(_limited)
     def test_no_more_calls_leave_than_are_allowed(self, bench: Bench, case: Case) -> None:
         limit = bench.subject.provider.rate_limit

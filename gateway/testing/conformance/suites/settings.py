@@ -46,6 +46,8 @@ def _places(table: Mapping[str, Any], here: Path = ()) -> Iterator[Path]:
 class SettingsSuite(Suite):
     """What an account's section of the configuration may say."""
 
+    turn = 1
+
     @check(_once)
     def test_every_setting_is_described(self, bench: Bench, case: Case) -> None:
         seen: set[type[BaseModel]] = set()

@@ -62,6 +62,8 @@ class CapabilitiesSuite(Suite):
     that.
     """
 
+    turn = 0
+
     @check(_once)
     def test_every_row_says_on_what_evidence(self, bench: Bench, case: Case) -> None:
         provider: Provider = bench.subject.provider
