@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import callbacks, concurrency, events, imports, operation, payouts, watcher
+from benchmarks import callbacks, concurrency, events, imports, keys, operation, payouts, watcher
 from benchmarks.measuring import Row
 
 _PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
@@ -30,6 +30,10 @@ _EXPLANATION = """
   after the answer, each synced to the disk. The figure is mostly the disk's, in wall time.
 - **A payout** is all of `withdrawals.create` at Aurpay over a mock transport, in wall time: the look for the reference,
   the brakes and the intent before the request leaves, the result after the answer. Without is the operation alone.
+- **A key chosen** is the choice among keys of one pool, each with 60 calls a minute, and the counting of the call that
+  it is for, at as many calls a second as all of them allow; in processor time. Without a limit nothing is counted.
+- **A read with a ring** is the operation alone, over a mock transport, in processor time. The ring is read again from
+  the store as often as `keys.refresh` says, every 5 s; its secrets were read from the vault before.
 - **Imports** are wall time of fresh processes, less that of one that imports nothing. The last line loads all that
   the two before it leave until it is used.
 - **Reads at once** are `orders.fetch` on one event loop against a local server in a process of its own, with at most
@@ -59,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-write", action="store_true", help="print only; docs/benchmarks.md stays as it is")
     given = parser.parse_args(arguments)
     rows: list[Row] = []
-    for part in (operation, payouts, imports, concurrency, callbacks, events, watcher):
+    for part in (operation, payouts, keys, imports, concurrency, callbacks, events, watcher):
         print(f"{part.__name__} ...", file=sys.stderr, flush=True)  # noqa: T201 - this is a program of its own
         rows += part.rows(quick=given.quick)
     table = _table(rows)
