@@ -8,11 +8,13 @@ import secrets
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gateway.api import _who
 from gateway.cli.output import named
 from gateway.cli.session import AsJson, ConfigFile, Yes, example, misuse, session
 from gateway.config import DEFAULT_STORE, VaultSettings, read_settings, vault_settings
@@ -21,6 +23,8 @@ from gateway.references import not_configured
 from gateway.secrets import Secret
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from gateway.keyring import MasterKey, Storage
 
 __all__ = ["add", "entered"]
@@ -68,7 +72,7 @@ def init(
                 generate_key.unlink()  # nothing was locked with it
                 raise
         here.done(f"the vault {vault.name} was made", "gateway vault check")
-        result = {"vault": vault.name, "secrets": 0}
+        result = {"vault": vault.name, "secrets": 0, "audited": _noted(data, "vault made", vault=vault.name)}
         if generate_key is not None:
             result |= {"key_file": str(generate_key.absolute()), "configure": configure}
     here.output.one(result, named(result), dict)
@@ -128,7 +132,8 @@ def rekey(
         vault.rekey(new or _new_passphrase())
         here.done(f"the vault {vault.name} has its new key", "gateway vault check")
         configure = _after_rekey(settings, new_key_env, new_key_file, new_external)
-        result = {"vault": vault.name, "secrets": count, "configure": configure}
+        audited = _noted(data, "vault rekeyed", vault=vault.name, secrets=count)
+        result = {"vault": vault.name, "secrets": count, "configure": configure, "audited": audited}
     here.output.one(result, named(result), dict)
 
 
@@ -187,6 +192,22 @@ def _storage(data: Mapping[str, Any], settings: VaultSettings, *, create: bool =
 
     with Database.open(str(data.get("store", DEFAULT_STORE)), create=create) as database:
         yield StoreStorage(lambda: database)
+
+
+def _noted(data: Mapping[str, Any], action: str, **detail: Any) -> bool:
+    """Keep in the store's audit what was done. False where there is no store that can be used: none is made for it."""
+    from gateway.store import audit
+    from gateway.store.database import Database
+
+    def work(connection: Connection) -> None:
+        audit.note_vault(connection, action, actor=_who(), now=datetime.now(UTC), detail=detail)
+
+    try:
+        with Database.open(str(data.get("store", DEFAULT_STORE)), create=False) as database:
+            database.transaction(work)
+    except GatewayError:
+        return False
+    return True
 
 
 def _for_generated_key(settings: VaultSettings | None, file: Path) -> str | None:

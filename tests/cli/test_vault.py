@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import stat
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from gateway.cli.app import build
 from gateway.keyring import ExternalKey, MasterKey, Passphrase, RawKey, StoreStorage, Vault
 from gateway.plugins import load_plugins
 from gateway.secrets import Secret
+from gateway.store import audit
 from gateway.store.database import Database
 from gateway.testing import SandboxServer, accounts_toml
 from support.printed import document, failure, fields
@@ -388,3 +390,38 @@ class TestDoctor:
             assert secret["found"].startswith(f"accounts.shop.auth.api_key: {words}")
             (vaults,) = [row for row in checks if row["check"] == "vault"]
             assert vaults["level"] == ("ok" if key == KEY else "problem")
+
+
+class TestAudit:
+    """Who made the vault and who locked it with another key is kept in the store, where there is one."""
+
+    def kept(self, folder: Path) -> list[Any]:
+        with Database.open((folder / "gateway.toml").read_text().split('"')[1]) as database:
+            return database.read(audit.listed)
+
+    def test_it_is_kept(self, configure: Any, cli: Run, folder: Path, at: str) -> None:
+        with Database.open((folder / "gateway.toml").read_text().split('"')[1]):
+            pass
+        assert document(cli("vault", "init", "--json"))["audited"] is True
+        key_file(folder / "its.key")
+        rekeyed = document(quiet(cli("vault", "rekey", "--new-key-file", "its.key", "--yes", "--json")))
+        assert rekeyed["audited"] is True
+        last, first = self.kept(folder)
+        assert (first.action, last.action) == ("vault made", "vault rekeyed")
+        assert first.actor == last.actor == getpass.getuser()
+        assert (last.account, last.label) == (None, None)
+        assert last.detail == {"vault": rekeyed["vault"], "secrets": 0}
+
+    def test_what_was_refused_is_not(self, configure: Any, cli: Run, folder: Path) -> None:
+        document(cli("vault", "init", "--json"))
+        before = self.kept(folder)
+        failure(cli("vault", "init", "--json"))
+        configure(key=f'key = "{OTHER}"')
+        key_file(folder / "its.key")
+        failure(cli("vault", "rekey", "--new-key-file", "its.key", "--yes", "--json"))
+        assert self.kept(folder) == before
+
+    def test_no_store_is_made_for_it(self, folder: Path, cli: Run) -> None:
+        (folder / "gateway.toml").write_text(f'[vault]\nat = "kept.vault"\nkey = "{KEY}"\n')
+        assert document(cli("vault", "init", "--json"))["audited"] is False
+        assert not (folder / "gateway.db").exists()
