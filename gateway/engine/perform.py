@@ -190,6 +190,8 @@ def _exchange(run: Performance, request: Request) -> Flow[Any]:
             yield from _close_key(account, held, verdict.after)
         if sending >= _MOST_SENDINGS:
             raise verdict.error
+        if verdict.after is not None and isinstance(verdict.error, RateLimited) and _stand_ins(run, request, held):
+            continue  # the limit is this key's alone
         pause = verdict.after if verdict.after is not None else account.backoff(sending, _FIRST_PAUSE, _LONGEST_PAUSE)
         if pause >= run.deadline.remaining():
             raise verdict.error
@@ -240,12 +242,9 @@ def _login(run: Performance, held: HeldKey) -> Flow[None]:
 
 def _wait_for_rate(run: Performance, request: Request, held: HeldKey, *, alone: bool) -> Flow[HeldKey]:
     """Wait for a place among the calls of this key, or of one that can stand in for it; which one it became."""
-    account = run.account
 
     def others() -> list[HeldKey]:
-        if not request.signed or alone or run.key is not None:
-            return []
-        return account.ring.others(run.permissions, held, account.clock.monotonic())
+        return [] if alone else _stand_ins(run, request, held)
 
     place, free, wait = yield from _reserve(run, held, others)
     while not free and run.background and wait < run.deadline.remaining():
@@ -262,6 +261,13 @@ def _wait_for_rate(run: Performance, request: Request, held: HeldKey, *, alone: 
     if wait > 0:
         yield Pause(wait)
     return place
+
+
+def _stand_ins(run: Performance, request: Request, held: HeldKey) -> list[HeldKey]:
+    """The keys with limits of their own that this request may go out with instead."""
+    if not request.signed or run.key is not None or held.window.limit is None:
+        return []
+    return run.account.ring.others(run.permissions, held, run.account.clock.monotonic())
 
 
 def _reserve(run: Performance, held: HeldKey, others: Callable[[], list[HeldKey]]) -> Flow[tuple[HeldKey, bool, float]]:
