@@ -132,7 +132,7 @@ def test_the_keys_fail_when_an_old_key_is_still_used(monkeypatch: pytest.MonkeyP
         return [held for held in ring.keys if held.key.state in ("active", "retiring")]
 
     monkeypatch.setattr(Ring, "_active", retired_too)
-    assert last_of_keys("")[0] == "one key for another"
+    assert last_of_keys("requests that the provider saw")[0] == "one key for another"
 
 
 def test_the_keys_show_their_tables_without_secrets() -> None:
