@@ -38,8 +38,9 @@ aio: $(VENV)/.installed-dev  ## write gateway/aio.py anew from gateway/api.py
 	$(BIN)/python .ci/generate_aio.py
 
 docs: $(VENV)/.installed-dev  ## write the generated pages anew, and build the documentation into site/
-	for page in settings failures reference providers diagrams; do $(BIN)/python .ci/generate_$$page.py || exit; done
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@for page in settings failures reference providers diagrams; do $(BIN)/python .ci/generate_$$page.py || exit; done
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "Built site/index.html"
 
 bench: $(VENV)/.installed-dev  ## measure what the gateway costs, and write docs/benchmarks.md
 	$(BIN)/python -m benchmarks
