@@ -167,7 +167,7 @@ COMMANDS = {
         capabilities currencies demo doctor freeze providers reconcile request sandbox transactions worker
     """,
     "keys": """
-        issue verify
+        add audit create delete delete-all edit guide issue list retire reveal revoke rotate show verify
     """,
     "vault": """
         check init rekey
@@ -257,6 +257,7 @@ EVENTS = {
     "withdrawal": "cancelled completed created failed processing unconfirmed",
     "refund": "completed created failed processing unconfirmed",
     "trade": "cancelled created failed filled open unconfirmed",
+    "key": "expiring",
     "callback": "suspicious",
 }
 """The types of events, by what they are about."""
