@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -104,6 +105,7 @@ class OpenAccount:
         # Runtime checks of a Protocol are slow, and these are asked for at every request.
         self._fulfilled: set[type] = set()
         self._held: dict[Identity, HeldKey] = {}
+        self._taking, self._asked, self._taken = threading.Lock(), 0, 0
         if self.works_with_ring:
             self.unsigned = HeldKey(self._configured("none"), NoAuth(), RateWindow(None))
         else:
@@ -306,23 +308,48 @@ class OpenAccount:
                 opened[known] = {part: found[name] for part, name in names.items()}
         return opened
 
-    def take_keys(self, rows: Sequence[KeyRow], secrets: Mapping[Identity, Mapping[str, Secret]]) -> None:
-        """The ring is these keys from now on. Keys that it knew keep their sessions."""
-        found: list[tuple[HeldKey, ApiKey]] = []
-        for row in rows:
-            known = identity(row)
-            held = self._held.get(known)
-            if held is None and known in secrets:
-                held = self._held.setdefault(known, self.make_key(row.key, secrets[known]))
-            if held is not None:
-                found.append((held, row.key))
-        self._held = {known: held for known, held in self._held.items() if known in {identity(row) for row in rows}}
-        self.ring.take(found)
+    def ask_for_keys(self) -> int:
+        """The number of a reading of the ring that begins now."""
+        with self._taking:
+            self._asked += 1
+            return self._asked
+
+    def take_keys(self, asked: int, rows: Sequence[KeyRow], secrets: Mapping[Identity, Mapping[str, Secret]]) -> None:
+        """The ring is these keys from now on, unless a reading that began later was taken already: this one may not
+        have seen a change that is in force. Keys that it knew keep their sessions.
+        """
+        with self._taking:
+            if asked < self._taken:
+                return
+            self._taken = asked
+            there: dict[Identity, HeldKey] = {}
+            found: list[tuple[HeldKey, ApiKey]] = []
+            for row in rows:
+                if row.key.state is KeyState.REVOKED:
+                    continue  # its secret was erased, here too
+                known = identity(row)
+                held = self._held.get(known)
+                if held is None and known in secrets:
+                    held = self._made(row, secrets[known])
+                if held is not None:
+                    there[known] = held
+                    found.append((held, row.key))
+            self._held = there
+            self.ring.take(found)
         self.learn_secrets()
+
+    def _made(self, row: KeyRow, secrets: Mapping[str, Secret]) -> HeldKey | None:
+        """None for a key that this version of the provider's adapter cannot use: the others go on."""
+        try:
+            return self.make_key(row.key, secrets)
+        except GatewayError as error:
+            log.warning("the key %s of %s is not used: %s", row.key.label, self.name, error.message)
+            return None
 
     def know(self, row: KeyRow, held: HeldKey) -> None:
         """The key of this row is ready to sign already."""
-        self._held[identity(row)] = held
+        with self._taking:
+            self._held[identity(row)] = held
 
     def make_key(self, key: ApiKey, parts: Mapping[str, Secret]) -> HeldKey:
         """A key ready to sign. Raises ConfigurationError when its parts are not what the provider's keys have."""
@@ -372,12 +399,10 @@ class OpenAccount:
 
     def refuse_key(self, held: HeldKey) -> None:
         """The provider does not accept the key; known here at once."""
-        held.key = held.key.model_copy(update={"refused_at": self.clock.now()})
-        self.ring.changed()
+        self.ring.show(held, refused_at=self.clock.now())
 
     def accept_key(self, held: HeldKey) -> None:
-        held.key = held.key.model_copy(update={"refused_at": None})
-        self.ring.changed()
+        self.ring.show(held, refused_at=None)
 
     def note_refused(self, connection: Connection, held: HeldKey) -> None:
         """Keep that the provider does not accept the key, for all processes."""

@@ -129,9 +129,10 @@ class Ring:
                 held.key = key
             self._snapshot = _Snapshot(tuple(held for held, _ in found))
 
-    def changed(self) -> None:
+    def show(self, held: HeldKey, **changes: Any) -> None:
         """One of the keys is shown differently now: choose anew."""
         with self._lock:
+            held.key = held.key.model_copy(update=changes)
             self._snapshot = _Snapshot(self._snapshot.keys)
 
     def get(self, label: str) -> HeldKey:

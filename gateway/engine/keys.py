@@ -50,10 +50,11 @@ def refresh(account: OpenAccount, deadline: Deadline) -> Flow[None]:
 
 
 def _read(account: OpenAccount) -> Flow[None]:
+    asked = account.ask_for_keys()
     rows = yield from transact(account.key_rows)
     new = account.unknown_keys(rows)
     secrets = (yield Block(lambda: account.open_secrets(new))) if new else {}
-    account.take_keys(rows, secrets)
+    account.take_keys(asked, rows, secrets)
 
 
 def set_aside(account: OpenAccount, held: HeldKey) -> Flow[None]:

@@ -179,7 +179,7 @@ def verify(core: Core, account: str, label: str | None, *, actor: str, seconds: 
     if label is None or (not opened.works_with_ring and label == opened.unsigned.label):
         yield from perform(Performance(opened, "keys.verify", deadline), Begun(opened.able(VerifiesKeys).verify_key()))
         return
-    row = yield from transact(lambda connection: store.find(connection, account, label, core.now()))
+    row = yield from transact(lambda connection: _find(core, opened, connection, label))
     _require_in_force(row)
     held = yield from _held(opened, row, deadline)
     try:
@@ -203,7 +203,7 @@ def ready(core: Core, account: str, new: NewKey, replaces: str | None, *, check:
     """Everything that can be told of a key before it is made, so that none is made for nothing."""
     opened = core.account(account)
     if replaces is not None:
-        row = yield from _replaceable(core, account, replaces)
+        row = yield from _replaceable(core, opened, replaces)
         new = _like(new, row.key)
     kind, _, _ = _terms(opened, new)
     if check and not kind.for_callbacks:
@@ -236,7 +236,7 @@ def rotate(
     change = _Change(core, opened, actor)
 
     def work() -> Flow[Rotation]:
-        row = yield from _replaceable(core, account, label)
+        row = yield from _replaceable(core, opened, label)
         made = _made(opened, _like(new, row.key), KeyOrigin.IMPORTED)
         yield from _absent(core, made, deadline)
         if check:
@@ -322,10 +322,10 @@ def edit(
         raise InvalidRequest("nothing to change was named", account=account)
 
     def work(connection: Connection) -> KeyRow:
-        row = store.find(connection, account, label, core.now())
+        row = _find(core, opened, connection, label)
         _require_in_force(row)
         store.change(connection, row, core.now(), **values)
-        after = store.find(connection, account, label, core.now())
+        after = _find(core, opened, connection, label)
         told = {name: str(value) if name == "expires_at" else value for name, value in values.items()}
         _Change(core, opened, actor).note(connection, row.key, "edited", **told)
         return after
@@ -340,13 +340,13 @@ def retire(core: Core, account: str, label: str, *, actor: str) -> Flow[ApiKey]:
     opened = core.account(account)
 
     def work(connection: Connection) -> KeyRow:
-        row = store.find(connection, account, label, core.now())
+        row = _find(core, opened, connection, label)
         if row.key.state is KeyState.RETIRING:
             return row
         _require_in_force(row)
         store.change(connection, row, core.now(), state=KeyState.RETIRING.value, retired_at=core.now())
         _Change(core, opened, actor).note(connection, row.key, "retired")
-        return store.find(connection, account, label, core.now())
+        return _find(core, opened, connection, label)
 
     row = yield from transact(work)
     yield from _reload(opened)
@@ -362,8 +362,9 @@ def revoke(
     change = _Change(core, opened, actor)
 
     def work() -> Flow[ApiKey]:
-        row = yield from transact(lambda connection: store.find(connection, account, label, core.now()))
+        row = yield from transact(lambda connection: _find(core, opened, connection, label))
         if row.key.state is KeyState.REVOKED:
+            yield from _erase(core, [row])  # whoever revoked it may have been stopped before
             return row.key
         if not force:
             _require_idle(core, opened, row.key)
@@ -384,7 +385,7 @@ def revoke(
             now = core.now()
             store.change(connection, row, now, state=KeyState.REVOKED.value, revoked_at=now)
             change.note(connection, row.key, "revoked", forced=force)
-            return store.find(connection, account, label, now)
+            return _find(core, opened, connection, label)
 
         kept = yield from transact(keep)
         yield from _erase(core, [row])
@@ -400,7 +401,7 @@ def delete(core: Core, account: str, label: str, *, actor: str, seconds: float |
     deadline = core.deadline(seconds, opened)
 
     def work() -> Flow[None]:
-        row = yield from transact(lambda connection: store.find(connection, account, label, core.now()))
+        row = yield from transact(lambda connection: _find(core, opened, connection, label))
         if row.key.state not in (KeyState.REVOKED, KeyState.EXPIRED):
             raise _wrong_state(row.key, "revoke it first")
         yield from _forget(_Change(core, opened, actor), [row])
@@ -420,7 +421,7 @@ def delete_all(core: Core, account: str, *, confirm: str, actor: str, seconds: f
     deadline = core.deadline(seconds, opened)
 
     def work() -> Flow[list[ApiKey]]:
-        rows = yield from transact(lambda connection: store.listed(connection, account, core.now()))
+        rows = yield from transact(opened.key_rows)
         yield from _forget(_Change(core, opened, actor), rows)
         return [row.key for row in rows]
 
@@ -430,7 +431,7 @@ def delete_all(core: Core, account: str, *, confirm: str, actor: str, seconds: f
 def reveal(core: Core, account: str, label: str, *, actor: str, reason: str | None) -> Flow[dict[str, Secret]]:
     """The parts of a key, read back. It is in the audit before anybody sees them."""
     opened = core.account(account)
-    row = yield from transact(lambda connection: store.find(connection, account, label, core.now()))
+    row = yield from transact(lambda connection: _find(core, opened, connection, label))
     if row.key.state is KeyState.REVOKED:
         raise _wrong_state(row.key, "its secret was erased when it was revoked")
     change = _Change(core, opened, actor)
@@ -586,8 +587,22 @@ def _like(new: NewKey, old: ApiKey) -> NewKey:
     return new.model_copy(update={name: value for name, value in same.items() if name not in given})
 
 
-def _replaceable(core: Core, account: str, label: str) -> Flow[KeyRow]:
-    row = yield from transact(lambda connection: store.find(connection, account, label, core.now()))
+def _find(core: Core, opened: OpenAccount, connection: Connection, label: str) -> KeyRow:
+    """The key, to do something with. Raises NotFound, and InvalidRequest for one of another environment or provider:
+    the account's address has changed since, and a key is never sent to another one than it was made for.
+    """
+    row = store.find(connection, opened.name, label, core.now())
+    core.same_environment(opened, row.key.environment, f"the key {label}")
+    if row.key.provider != opened.provider.name:
+        raise InvalidRequest(
+            f"the key {label} is one of {row.key.provider}, the account {opened.name} is at {opened.provider.name}",
+            account=opened.name,
+        )
+    return row
+
+
+def _replaceable(core: Core, opened: OpenAccount, label: str) -> Flow[KeyRow]:
+    row = yield from transact(lambda connection: _find(core, opened, connection, label))
     if row.key.state is not KeyState.ACTIVE:
         raise _wrong_state(row.key, "only an active key is replaced")
     return row
