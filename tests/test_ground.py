@@ -184,6 +184,13 @@ def test_the_wheel_holds_the_migrations(wheel: zipfile.ZipFile) -> None:
     assert [name for name in names if re.fullmatch(r"gateway/store/migrations/versions/\w+\.py", name)]
 
 
+def test_the_wheel_holds_the_templates_of_a_new_provider(wheel: zipfile.ZipFile) -> None:
+    templates = ROOT / "gateway" / "scaffold" / "templates"
+    found = {path.relative_to(ROOT).as_posix() for path in templates.rglob("*.tmpl")}
+    assert "gateway/scaffold/templates/src/package/adapter.py.tmpl" in found
+    assert found <= set(wheel.namelist())
+
+
 def test_the_wheel_says_what_it_is(wheel: zipfile.ZipFile) -> None:
     info = f"crypto_gateway-{gateway.__version__}.dist-info"
     assert {f"{info}/licenses/LICENSE", f"{info}/METADATA"} <= set(wheel.namelist())

@@ -28,6 +28,7 @@ from gateway.cli import (
     journal,
     keys,
     markets,
+    new_provider,
     orders,
     providers,
     reconcile,
@@ -55,7 +56,7 @@ DEMO = "gateway.cli.demo"
 
 # In the order of the help, which shows commands before groups: to see, money in, money out, exchange, running it.
 _GROUPS = (
-    *(sandbox, doctor, providers, capabilities, keys, vault),
+    *(sandbox, doctor, providers, capabilities, new_provider, keys, vault),
     *(orders, refunds, customers, cards),
     *(wallets, withdrawals, transactions, currencies),
     *(markets, trades),

@@ -47,6 +47,7 @@ LINES: dict[str, Line | tuple[Line, ...]] = {
     "doctor": Line(),
     "providers": Line(),
     "capabilities": (Line(), Line("--account aurpay")),
+    "new-provider": (Line("acme --auth hmac"), Line("aurpay", status=1)),
     "keys verify": Line("--account aurpay"),
     "keys issue": Line("--account aurpay --yes", status=1),
     "vault init": Line("--generate-key vault.key"),

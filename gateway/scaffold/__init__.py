@@ -1,0 +1,155 @@
+"""The files of a new provider's distribution: templates, and what is put into them.
+
+A template is a file with two additions. `<<name>>` is replaced by a word of the new distribution. A line
+`%% bearer hmac` begins lines that are there for these ways of authentication only, up to the next such line; `%%` alone
+ends that. A template of which nothing is left makes no file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+from gateway._version import __version__
+from gateway.capabilities import OPERATIONS
+from gateway.contracts.adapter import CONTRACT_VERSION
+from gateway.errors import InvalidRequest
+
+__all__ = ["MARKER", "NewProvider", "Scheme", "left_to_fill_in", "render"]
+
+MARKER = "FILL IN:"
+"""Stands in front of everything that only the author of an adapter can know."""
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_LONGEST = 32
+_TITLE = re.compile(r"[^\W_](?:[\w .,&+()-]{0,38}[\w)])?")
+_WORD = re.compile(r"<<(\w+)>>")
+_DONE = frozenset(
+    {
+        ("orders.create", "payer-choice"),
+        ("orders.create", "coin"),
+        ("orders.get", ""),
+        ("orders.list", ""),
+        ("callbacks.receive", ""),
+    }
+)
+"""The rows of the table that every generated adapter implements."""
+
+
+class Scheme(StrEnum):
+    """How a provider's requests are authenticated."""
+
+    BEARER = "bearer"
+    API_KEY = "api-key"
+    HMAC = "hmac"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class NewProvider:
+    """What a new distribution is made from. Raises InvalidRequest for names that cannot be one."""
+
+    name: str
+    scheme: Scheme = Scheme.BEARER
+    title: str = ""
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name) or len(self.name) > _LONGEST:
+            raise InvalidRequest(
+                f"not a provider's name: {self.name[:40]!r}",
+                hint=f"lower case letters, digits and '-' between them, a letter first, at most {_LONGEST}: acme-pay",
+            )
+        if not self.title:
+            object.__setattr__(self, "title", " ".join(map(str.capitalize, self.name.split("-"))))
+        if not _TITLE.fullmatch(self.title):
+            raise InvalidRequest(
+                f"not a title: {self.title[:60]!r}",
+                hint="at most 40 letters, digits, spaces and . , & + ( ) -, a letter or digit first: Acme Pay",
+            )
+
+    @property
+    def distribution(self) -> str:
+        return f"gateway-{self.name}"
+
+    @property
+    def package(self) -> str:
+        return self.distribution.replace("-", "_")
+
+    def words(self) -> Mapping[str, str]:
+        return {
+            "name": self.name,
+            "title": self.title,
+            "distribution": self.distribution,
+            "package": self.package,
+            "Class": "".join(map(str.capitalize, self.name.split("-"))),
+            "ENV": self.name.upper().replace("-", "_"),
+            "version": __version__,
+            "next_version": _next(__version__),
+            "contract": str(CONTRACT_VERSION),
+            "absent": "\n".join(_absent(self.scheme)),
+        }
+
+
+def render(provider: NewProvider) -> dict[str, str]:
+    """Every file of the distribution by its path, in the order in which they are read."""
+    words = provider.words()
+    made: dict[str, str] = {}
+    for path, text in _templates(files(__name__) / "templates"):
+        whole = _WORD.sub(lambda found: words[found[1]], _for(provider.scheme, text))
+        if whole.strip() or not text:
+            made[path.replace("package", provider.package, 1) if path.startswith("src/") else path] = whole
+    return made
+
+
+def left_to_fill_in(made: Mapping[str, str]) -> list[str]:
+    """The marked places, as file, line and what is missing."""
+    return [
+        f"{path}:{number}: {line.partition(MARKER)[2].strip()}"
+        for path, text in made.items()
+        for number, line in enumerate(text.splitlines(), 1)
+        if MARKER in line
+    ]
+
+
+def _templates(folder: Traversable, above: str = "") -> Iterator[tuple[str, str]]:
+    """The templates by the path of what they make; what is hidden in a distribution is not hidden here."""
+    for entry in sorted(folder.iterdir(), key=lambda entry: (entry.is_dir(), entry.name)):
+        if entry.is_dir():
+            yield from _templates(entry, f"{above}{_HIDDEN.get(entry.name, entry.name)}/")
+        elif entry.name.endswith(".tmpl"):
+            name = entry.name.removesuffix(".tmpl")
+            yield above + _HIDDEN.get(name, name), entry.read_text(encoding="utf-8")
+
+
+_HIDDEN = {"ci": ".ci", "gitignore": ".gitignore"}
+
+
+def _for(scheme: Scheme, text: str) -> str:
+    kept: list[str] = []
+    wanted = True
+    for line in text.splitlines(keepends=True):
+        if line.startswith("%%"):
+            wanted = line.split()[1:] == [] or scheme in line.split()[1:]
+        elif wanted:
+            kept.append(line)
+    return "".join(kept)
+
+
+def _absent(scheme: Scheme) -> Iterator[str]:
+    """A row of the capability table for everything that is not implemented yet."""
+    done = _DONE if scheme is Scheme.NONE else _DONE | {("keys.verify", "")}
+    for operation in OPERATIONS.values():
+        for variant in operation.variants:
+            if (operation.name, variant) not in done:
+                told = f', variant="{variant}"' if variant else ""
+                yield f'    absent("{operation.name}", _DOCS, _NOT_YET{told}),'
+
+
+def _next(version: str) -> str:
+    """The first version that may change what an adapter is written against (docs/stability.md)."""
+    major, minor, *_ = map(int, re.findall(r"\d+", version))
+    return f"0.{minor + 1}" if major == 0 else str(major + 1)
