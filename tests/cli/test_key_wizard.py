@@ -1,0 +1,467 @@
+"""`gateway keys create` on a pseudo-terminal that controls it, with the sandbox of Emirex as the provider."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import pty
+import re
+import secrets
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.conftest import COMMAND, TIMEOUT, Process, Terminal
+from gateway import Gateway
+from gateway.keyring import RawKey, Vault
+from gateway.models.keys import ApiKey, NewKey
+from gateway.secrets import Secret
+from gateway.testing import SandboxServer, accounts_toml, faults
+from gateway_aurex.sandbox import AurexSandbox
+from gateway_emirex.sandbox import EmirexSandbox
+
+# A shell gives its commands a terminal that controls them: Ctrl-C reaches them, and /dev/tty is theirs.
+CONTROLLED = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+CREATE = ("keys", "create", "--account", "emirex", "--label", "Payout1", "--permission", "withdraw")
+CREATE = (*CREATE, "--ip", "203.0.113.7")
+GO_ON = "[Enter to go on] "
+TRY_IT = "[Enter to have the key read with] "
+SECRET, PUBLIC = "Private secret key: ", "Public key: "
+AGAIN = "(again, same, leave): "
+CTRL_C, CTRL_D = "\x03", "\x04"
+
+numbers = itertools.count(1)
+
+
+@dataclass
+class Person(Terminal):
+    """Somebody at the terminal. `shown` is all that was there to be seen."""
+
+    before: str = ""
+
+    def sees(self, expected: str) -> str:
+        """What was shown up to this, since the last time."""
+        self.read_until(expected)
+        end = self.text.index(expected) + len(expected)
+        seen, self.text = self.text[:end], self.text[end:]
+        self.before += seen
+        return seen
+
+    def answers(self, prompt: str, typed: str = "") -> str:
+        seen = self.sees(prompt)
+        self.type(typed if typed in (CTRL_C, CTRL_D) else f"{typed}\n")
+        return seen
+
+    @property
+    def shown(self) -> str:
+        return self.before + self.text
+
+    def echoes(self) -> bool:
+        return bool(termios.tcgetattr(self.master)[3] & termios.ECHO)
+
+
+@pytest.fixture
+def person(folder: Path) -> Iterator[Callable[..., Person]]:
+    opened: list[Person] = []
+
+    def run(*words: str, stdout: int | None = None) -> Person:
+        master, slave = pty.openpty()
+        child = subprocess.Popen(
+            [sys.executable, "-c", CONTROLLED, *COMMAND[1:], *words],
+            cwd=folder,
+            env={**os.environ, "TERM": "xterm-256color"},
+            stdin=slave,
+            stdout=slave if stdout is None else stdout,
+            stderr=slave,
+            start_new_session=True,
+        )
+        os.close(slave)
+        opened.append(Person(child, master))
+        return opened[-1]
+
+    yield run
+    for each in opened:
+        if each.child.poll() is None:
+            each.child.kill()
+            each.child.wait(TIMEOUT)
+        if each.child.stdout is not None:
+            each.child.stdout.close()
+        os.close(each.master)
+
+
+class Ring:
+    """The shop's configuration, and what is in its ring and its vault."""
+
+    def __init__(self, folder: Path, server: SandboxServer) -> None:
+        sandbox = server.sandbox("emirex")
+        assert isinstance(sandbox, EmirexSandbox)
+        self.folder, self.server, self.provider = folder, server, sandbox
+        self.master = secrets.token_hex(32)
+        self.number = next(numbers)
+        self.public, self.secret = f"public-{self.number}", f"canary-{secrets.token_hex(16)}"
+        self.configure(auth={"kind": "ring"})
+        Vault.create(folder / "its.vault", RawKey(Secret(self.master)))
+
+    def configure(self, *, vault: str = "its.vault", **changed: Any) -> None:
+        (self.folder / "its.key").write_text(self.master, encoding="ascii")
+        (self.folder / "its.key").chmod(0o600)
+        accounts = self.server.accounts()
+        accounts["emirex"] |= changed
+        table = f'\n[vault]\nat = "{vault}"\nkey_file = "its.key"\n' if vault else ""
+        (self.folder / "gateway.toml").write_text(accounts_toml(accounts) + table, encoding="utf-8")
+
+    def make(self, public: str | None = None, secret: str | None = None) -> None:
+        """What the person does at the provider's page."""
+        self.provider.add_key(public or self.public, secret or self.secret, permissions=["read", "withdraw"])
+
+    def kept(self) -> list[ApiKey]:
+        with Gateway(file=self.folder / "gateway.toml") as gateway:
+            return [key for key in gateway.keys.list(account="emirex") if key.origin != "configured"]
+
+    def secrets(self) -> set[str]:
+        return {
+            secret.reveal()
+            for secret in Vault(self.folder / "its.vault", RawKey(Secret(self.master))).get_many().values()
+        }
+
+    def reads(self) -> int:
+        """How often the provider was asked for something that takes a key."""
+        return sum(call.path.endswith("/balances") for call in self.server.requests["emirex"])
+
+    def files(self) -> bytes:
+        return b"".join(file.read_bytes() for file in self.folder.iterdir() if file.is_file())
+
+
+@pytest.fixture
+def ring(folder: Path, server: SandboxServer) -> Iterator[Ring]:
+    yield Ring(folder, server)
+    server.faults("emirex").clear()
+
+
+def walk_to(person: Person, prompt: str, ring: Ring, *, secret: str | None = None, made: bool = True) -> None:
+    """Up to this prompt, with the key made at the provider after step 4."""
+    for _ in range(4):
+        person.answers(GO_ON)
+    if made:
+        ring.make()
+    if prompt == SECRET:
+        person.sees(prompt)
+        return
+    person.answers(SECRET, secret or ring.secret)
+    if prompt == PUBLIC:
+        person.sees(prompt)
+        return
+    person.answers(PUBLIC, ring.public)
+    for _ in range(2):
+        person.answers(GO_ON)
+    person.sees(prompt)
+
+
+def until(happened: Callable[[], bool]) -> None:
+    end = time.monotonic() + TIMEOUT
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def numbers_of(text: str) -> list[int]:
+    """The provider's own numbers of the steps that are shown, in that order."""
+    found = re.findall(r"^Step (\d+)(?:-(\d+))?\. ", text, re.MULTILINE)
+    return [number for first, last in found for number in range(int(first), int(last or first) + 1)]
+
+
+def test_every_step_of_the_provider_is_walked_through(ring: Ring, person: Callable[..., Person]) -> None:
+    somebody = person(*CREATE)
+    head = somebody.answers(GO_ON)
+    assert "A key at Emirex for the account emirex: Payout1, may withdraw, from 203.0.113.7." in head
+    assert "What will be asked for: e-mail code, one-time code" in head
+    assert numbers_of(head) == [1]
+    label = somebody.answers(GO_ON)
+    assert numbers_of(label) == [2]
+    assert "\n    enter label: Payout1\n" in label
+    assert numbers_of(somebody.answers(GO_ON)) == [3]
+    code = somebody.answers(GO_ON)
+    assert numbers_of(code) == [4]
+    assert "\n    asked for: e-mail code, one-time code\n" in code
+    ring.make()
+    assert numbers_of(somebody.sees(SECRET)) == [5]
+    assert not somebody.echoes()
+    somebody.type("\n")
+    assert "Nothing was entered." in somebody.sees(SECRET)
+    somebody.type(f" {ring.secret} \n")
+    assert numbers_of(somebody.answers(PUBLIC, ring.public)) == [6]
+    edit = somebody.answers(GO_ON)
+    assert numbers_of(edit) == [7, 8]
+    assert "\n    enter trusted IPs: 203.0.113.7\n" in edit
+    assert "\n    tick: withdraw\n" in edit
+    assert numbers_of(somebody.answers(GO_ON)) == [9, 10]
+    assert numbers_of(somebody.sees(TRY_IT)) == [14]
+    before = ring.reads()
+    assert ring.kept() == []
+    assert ring.secrets() == set()
+
+    somebody.type("\n")
+    assert somebody.end() == 0, somebody.shown
+    assert ring.reads() == before + 1, "it was verified, once"
+    accepted, _, later = somebody.text.partition(
+        "Emirex has accepted the key Payout1: it is kept in the ring of emirex."
+    )
+    assert "before anything else uses it" in accepted
+    assert numbers_of(later) == [11, 12, 13]
+    assert later.index("Later\n") < later.index("Step 11-12.")
+    assert sorted(numbers_of(somebody.shown)) == list(range(1, 15))
+
+    [key] = ring.kept()
+    assert (key.label, key.state, key.public_id) == ("Payout1", "active", ring.public)
+    assert (key.permissions, key.networks) == ({"withdraw"}, ("203.0.113.7/32",))
+    assert key.verified_at is not None
+    assert ring.secrets() == {ring.secret}
+    assert ring.secret not in somebody.shown
+    assert ring.secret.encode() not in ring.files()
+
+
+def test_a_wrong_secret_is_asked_for_again_and_was_never_kept(ring: Ring, person: Callable[..., Person]) -> None:
+    somebody = person(*CREATE)
+    walk_to(somebody, TRY_IT, ring, secret="canary-that-is-wrong")
+    somebody.type("\n")
+    refused = somebody.sees(AGAIN)
+    assert "error: emirex (emirex) keys.verify: " in refused
+    assert "Nothing was kept." in refused
+    assert (ring.kept(), ring.secrets()) == ([], set())
+    somebody.type("what?\n")
+    assert "hint: one of again, same, leave" in somebody.answers(AGAIN, "again")
+    somebody.answers(PUBLIC, ring.public)
+    somebody.answers(SECRET, ring.secret)
+    assert somebody.end() == 0, somebody.shown
+    assert [key.label for key in ring.kept()] == ["Payout1"]
+    assert ring.secrets() == {ring.secret}
+    assert "canary" not in somebody.shown
+
+
+def test_what_is_shown_once_need_not_be_entered_again(ring: Ring, person: Callable[..., Person]) -> None:
+    somebody = person(*CREATE)
+    walk_to(somebody, TRY_IT, ring, made=False)
+    somebody.type("\n")
+    somebody.sees(AGAIN)
+    assert ring.kept() == []
+    ring.make()
+    somebody.type("same\n")
+    assert somebody.end() == 0, somebody.shown
+    assert [key.label for key in ring.kept()] == ["Payout1"]
+    assert ring.secrets() == {ring.secret}
+
+
+def test_leaving_after_a_refusal_keeps_nothing(ring: Ring, person: Callable[..., Person]) -> None:
+    somebody = person(*CREATE)
+    walk_to(somebody, TRY_IT, ring, secret="canary-that-is-wrong")
+    somebody.type("\n")
+    somebody.answers(AGAIN, "leave")
+    assert somebody.end() == 1
+    assert "error: the key was not accepted: nothing was kept\n" in somebody.shown
+    assert_it_is_told_how_a_key_is_ended(somebody)
+    assert (ring.kept(), ring.secrets()) == ([], set())
+    assert "canary" not in somebody.shown
+
+
+def assert_it_is_told_how_a_key_is_ended(somebody: Person) -> None:
+    assert "a key that was made at Emirex meanwhile is valid: end it there; " in somebody.shown
+    assert "`gateway keys guide revoke --account emirex --label Payout1` says how\n" in somebody.shown
+
+
+@pytest.mark.parametrize("prompt", [SECRET, PUBLIC, TRY_IT, AGAIN])
+@pytest.mark.parametrize("key", [CTRL_C, CTRL_D], ids=["ctrl-c", "ctrl-d"])
+def test_leaving_anywhere_keeps_nothing(ring: Ring, person: Callable[..., Person], prompt: str, key: str) -> None:
+    somebody = person(*CREATE)
+    walk_to(somebody, TRY_IT if prompt == AGAIN else prompt, ring, secret="canary-that-is-wrong")
+    if prompt == AGAIN:
+        somebody.type("\n")
+        somebody.sees(AGAIN)
+    somebody.type(key)
+    assert somebody.end() == (130 if key == CTRL_C else 1), somebody.shown
+    assert "nothing was kept\n" in somebody.shown
+    assert_it_is_told_how_a_key_is_ended(somebody)
+    assert (ring.kept(), ring.secrets()) == ([], set())
+    assert somebody.echoes()
+    assert "canary" not in somebody.shown
+
+
+def test_ctrl_c_while_the_key_is_read_with_keeps_nothing(ring: Ring, person: Callable[..., Person]) -> None:
+    somebody = person(*CREATE)
+    walk_to(somebody, TRY_IT, ring)
+    ring.server.faults("emirex").add(faults.Delay(seconds=20))
+    before = len(ring.server.requests["emirex"])
+    somebody.type("\n")
+    somebody.sees("before anything else uses it.\n")
+    until(lambda: len(ring.server.requests["emirex"]) > before)
+    somebody.type(CTRL_C)
+    assert somebody.end() == 130, somebody.shown
+    assert "error: interrupted: nothing was kept\n" in somebody.shown
+    assert_it_is_told_how_a_key_is_ended(somebody)
+    assert (ring.kept(), ring.secrets()) == ([], set())
+
+
+def test_ctrl_c_before_the_first_step_tells_of_no_key(ring: Ring, person: Callable[..., Person]) -> None:
+    somebody = person("keys", "create", "--account", "emirex")
+    somebody.answers("'-' and '_' only): ", CTRL_C)
+    assert somebody.end() == 130
+    assert somebody.shown.endswith("error: interrupted: nothing was kept\n")
+
+
+# What the walk takes
+
+
+def test_what_is_missing_is_asked_for_until_it_is_right(ring: Ring, person: Callable[..., Person]) -> None:
+    somebody = person("keys", "create", "--account", "emirex")
+    rule = (
+        "Label (at least one upper-case letter, one lower-case letter and one digit; letters, digits, '-' and '_' only)"
+    )
+    assert rule in somebody.answers("only): ", "payout")
+    assert "Emirex takes no label 'payout'" in somebody.answers("only): ", "Payout 1")
+    somebody.answers("only): ", "Payout1")
+    can = "What it may do, one or several of read, trade, withdraw: "
+    somebody.answers(can, "fly")
+    somebody.answers(can, "read, withdraw")
+    where = "(none: from anywhere): "
+    somebody.answers(where, "nowhere")
+    somebody.answers(where, "203.0.113.7 198.51.100.0/24")
+    assert "Payout1, may read, withdraw, from 203.0.113.7, 198.51.100.0/24." in somebody.sees(GO_ON)
+    somebody.type(CTRL_C)
+    assert somebody.end() == 130
+
+
+def test_another_key_is_replaced(ring: Ring, person: Callable[..., Person]) -> None:
+    ring.make(f"old-{ring.number}", "old-secret")
+    parts = {"public_key": Secret(f"old-{ring.number}"), "secret": Secret("old-secret")}
+    with Gateway(file=ring.folder / "gateway.toml") as gateway:
+        gateway.keys.add(
+            NewKey(label="Old1", parts=parts, permissions=["withdraw"], networks=["203.0.113.7"]), account="emirex"
+        )
+    somebody = person("keys", "create", "--account", "emirex", "--label", "Payout1", "--replaces", "Old1")
+    head = somebody.sees(GO_ON)
+    assert "Payout1, may withdraw, from 203.0.113.7, in the place of Old1." in head
+    somebody.type("\n")
+    for _ in range(3):
+        somebody.answers(GO_ON)
+    ring.make()
+    somebody.answers(SECRET, ring.secret)
+    somebody.answers(PUBLIC, ring.public)
+    assert "\n    enter trusted IPs: 203.0.113.7\n" in somebody.answers(GO_ON)
+    somebody.answers(GO_ON)
+    somebody.answers(TRY_IT)
+    assert somebody.end() == 0, somebody.shown
+    _, _, after = somebody.text.partition("The key Old1 is retiring: it gets no new work.")
+    assert 'Step 11-12. At the key Old1, press "Delete"' in after
+    assert "Then `gateway keys revoke Old1 --account emirex` erases its secret." in after
+    assert numbers_of(after) == [11, 12, 14, 13]
+    assert {key.label: key.state for key in ring.kept()} == {"Old1": "retiring", "Payout1": "active"}
+    [new] = [key for key in ring.kept() if key.label == "Payout1"]
+    assert (new.permissions, new.networks) == ({"withdraw"}, ("203.0.113.7/32",))
+    assert ring.secret not in somebody.shown
+
+
+def test_json_is_the_key_alone_and_the_walk_is_on_standard_error(ring: Ring, person: Callable[..., Person]) -> None:
+    somebody = person(*CREATE, "--json", stdout=subprocess.PIPE)
+    walk_to(somebody, TRY_IT, ring)
+    somebody.type("\n")
+    assert somebody.child.stdout is not None
+    printed = somebody.child.stdout.read().decode()
+    assert somebody.end() == 0, somebody.shown
+    assert "Step 5." in somebody.shown
+    found = json.loads(printed)
+    assert (found["label"], found["permissions"], found["state"]) == ("Payout1", ["withdraw"], "active")
+    assert ring.secret not in printed + somebody.shown
+
+
+def test_an_account_with_a_key_in_its_settings_is_told_what_is_missing(
+    ring: Ring, person: Callable[..., Person]
+) -> None:
+    ring.configure()
+    somebody = person(*CREATE)
+    walk_to(somebody, TRY_IT, ring)
+    somebody.type("\n")
+    assert somebody.end() == 0, somebody.shown
+    assert 'used once accounts.emirex says auth = { kind = "ring" }.' in somebody.shown
+    assert [key.label for key in ring.kept()] == ["Payout1"]
+
+
+def test_another_provider_has_other_steps(ring: Ring, person: Callable[..., Person]) -> None:
+    key = f"canary-of-aurex-{ring.number}"
+    sandbox = ring.server.sandbox("aurex")
+    assert isinstance(sandbox, AurexSandbox)
+    sandbox.add_key(key)
+    somebody = person("keys", "create", "--account", "aurex", "--label", "second", "--pool", "reseller")
+    assert "A key at Aurex for the account aurex: second, from anywhere." in somebody.answers(GO_ON)
+    assert "enter markup: that of the pool reseller" in somebody.answers(GO_ON)
+    somebody.answers("API key: ", key)
+    assert somebody.end() == 0, somebody.shown
+    assert "Aurex has accepted the key second" in somebody.text
+    assert ring.secrets() == {key}
+    assert key not in somebody.shown
+
+
+def test_the_kind_is_asked_for_where_there_are_several(ring: Ring, person: Callable[..., Person]) -> None:
+    somebody = person("keys", "create", "--account", "aurpay", "--label", "signing")
+    somebody.answers("Kind of key (api-key, signature, callback): ", "callback")
+    somebody.answers("Callback secret: ", ring.secret)
+    somebody.answers("Callback token: ", "canary-token")
+    assert somebody.end() == 0, somebody.shown
+    assert "The key signing is kept in the ring of aurpay." in somebody.text
+    assert ring.secrets() == {ring.secret, "canary-token"}
+    assert "canary" not in somebody.shown
+
+
+# What is told before the first step
+
+
+def refused(somebody: Person) -> str:
+    assert somebody.end() == 1, somebody.shown
+    assert "Step 1." not in somebody.shown
+    return somebody.shown
+
+
+def test_a_label_that_the_provider_does_not_take(ring: Ring, person: Callable[..., Person]) -> None:
+    said = refused(person("keys", "create", "--account", "emirex", "--label", "payout1"))
+    assert "Emirex takes no label 'payout1': has no upper-case letter" in said
+
+
+def test_a_label_that_is_taken(ring: Ring, person: Callable[..., Person]) -> None:
+    ring.make()
+    parts = {"public_key": Secret(ring.public), "secret": Secret(ring.secret)}
+    with Gateway(file=ring.folder / "gateway.toml") as gateway:
+        gateway.keys.add(NewKey(label="Payout1", parts=parts), account="emirex")
+    assert "the ring of emirex has a key 'Payout1' already" in refused(person(*CREATE))
+
+
+def test_a_vault_that_is_not_there(ring: Ring, person: Callable[..., Person]) -> None:
+    ring.configure(vault="other.vault", auth={"kind": "ring"})
+    assert "gateway vault init" in refused(person(*CREATE))
+    ring.configure(vault="", auth={"kind": "ring"})
+    assert "gateway vault init" in refused(person(*CREATE))
+
+
+def test_a_key_that_could_not_be_verified(ring: Ring, person: Callable[..., Person]) -> None:
+    ring.configure(auth={"kind": "ring"}, allow_inferred=["wallets.list"])
+    assert 'add "keys.verify" to the account\'s allow_inferred' in refused(person(*CREATE))
+
+
+def test_a_kind_that_is_not_made_by_hand(ring: Ring, person: Callable[..., Person]) -> None:
+    somebody = person("keys", "create", "--account", "aurpay", "--label", "main", "--kind", "login")
+    assert "`gateway keys issue --account aurpay --label main` obtains one" in refused(somebody)
+
+
+def test_without_a_terminal_it_is_misuse(ring: Ring, process: Process) -> None:
+    done = process(*CREATE)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "`gateway keys guide create` tells the steps, and `gateway keys add` keeps a key" in done.stderr
