@@ -27,6 +27,7 @@ from gateway.errors import (
 from gateway.exchange import Malformed, Operation, Request, Response, Signing
 from gateway.models.keys import Permission
 from gateway.observation import Record
+from gateway.secrets import Raw, Redactor
 
 if TYPE_CHECKING:
     from gateway.accounts import OpenAccount
@@ -117,6 +118,7 @@ def perform(run: Performance, begun: Begun[T]) -> Flow[T]:
             except Exception as error:
                 # What it raises here comes of the answer, whose parts it could not put together.
                 raise MalformedResponse(f"the answer is not as documented ({slip(error)})") from None
+        _hide(begun.result, run.account.redactor)
         return begun.result
     except GatewayError as error:
         raised: GatewayError = error
@@ -152,6 +154,19 @@ def perform(run: Performance, begun: Begun[T]) -> Flow[T]:
         )
 
 
+def _hide(result: Any, redactor: Redactor) -> None:
+    """Have all of the answer that the result holds shown without the account's secrets."""
+    if isinstance(result, Raw):
+        result.hide(redactor)
+    elif isinstance(result, BaseModel):
+        for value in vars(result).values():
+            if isinstance(value, (Raw, BaseModel, tuple)):
+                _hide(value, redactor)
+    elif isinstance(result, (tuple, list)):
+        for value in result:
+            _hide(value, redactor)
+
+
 def _exchange(run: Performance, request: Request) -> Flow[Any]:
     """One request until it has an answer that counts: sign, wait for the rate, send, judge, and repeat where that
     is safe.
@@ -180,9 +195,11 @@ def _exchange(run: Performance, request: Request) -> Flow[Any]:
                 held.login.refused(signed)
                 renewed = True
                 continue
-            if not without and run.key is None and (yield from _another(run, held)):
-                without = (held.label,)
-                continue
+            if run.key is None:
+                yield from keys.set_aside(account, held)
+                if not without and (yield from _another(run, held)):
+                    without = (held.label,)
+                    continue
             raise verdict.error
         if not verdict.again:
             raise verdict.error
@@ -211,11 +228,10 @@ def _key(run: Performance, request: Request, without: tuple[str, ...]) -> Flow[H
 
 
 def _another(run: Performance, held: HeldKey) -> Flow[bool]:
-    """The key was refused: set it aside. Whether another one can be tried; one that was added elsewhere counts."""
+    """Whether another key can be tried than the one that was refused; one that was added elsewhere counts."""
     account = run.account
     if not account.works_with_ring:
         return False
-    yield from keys.set_aside(account, held)
     yield from keys.refresh(account, run.deadline)
     try:
         account.ring.choose(run.permissions, account.clock.monotonic(), without=(held.label,))
@@ -366,7 +382,7 @@ def _judged(run: Performance, signed: Request, sending: int) -> Flow[Verdict]:
             status=response.status if response is not None else None,
             attempt=sending,
             error=type(verdict.error).__name__ if verdict.error is not None else None,
-            date=response.headers.get("date") if response is not None else None,
+            date=account.redactor.text(response.headers["date"]) if response and "date" in response.headers else None,
         )
     )
     return verdict

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import threading
 from collections import Counter
 from collections.abc import Collection, Iterator
@@ -30,7 +29,7 @@ from support.loopback import Answer, Seen
 from support.toy import answers, good, wrong
 from support.virtual import START, VirtualClock
 
-__all__ = ["MASTER", "Place", "Service", "cart", "new", "ring_account", "writes"]
+__all__ = ["MASTER", "Place", "Service", "actions", "cart", "new", "ring_account"]
 
 MASTER = "5e" * 32
 
@@ -118,7 +117,8 @@ class Service:
     """toy's service for those who show a key that it knows. A number with which a request is signed has to grow.
 
     `done` are the calls that were carried out, each as key, method and path; `refused` the keys that were not let in;
-    `written` counts the orders by their description; `logins` are the tokens that were issued for `login`.
+    `written` counts the orders by their description, and their numbers count from 1; `logins` are the tokens that were
+    issued for `login`.
     """
 
     def __init__(self, *keys: str, login: str | None = None) -> None:
@@ -129,6 +129,8 @@ class Service:
         self.written: Counter[str] = Counter()
         self.logins: list[str] = []
         self.failed_logins = 0
+        self.taken_away = False
+        """Whether a token is refused although it was issued."""
         self._numbers: dict[str, int] = {}
         self._lock = threading.Lock()
 
@@ -145,6 +147,7 @@ class Service:
             self.done.append((key, seen.method, seen.path))
             if seen.method == "POST" and seen.path == "/orders":
                 self.written[seen.json["note"]] += 1
+                return good({"id": str(self.written.total()), "status": "open", "amount": seen.json["price"]})
         return answers(seen)
 
     def _log_in(self, seen: Seen) -> Answer:
@@ -152,7 +155,8 @@ class Service:
             self.failed_logins += 1
             return wrong("bad-key", "wrong user or password", 401)
         self.logins.append(f"issued-{len(self.logins) + 1}")
-        self.keys.add(self.logins[-1])
+        if not self.taken_away:
+            self.keys.add(self.logins[-1])
         return good({"token": self.logins[-1]})
 
     def _numbered_well(self, seen: Seen, key: str) -> bool:
@@ -181,11 +185,3 @@ class Service:
         with self._lock:
             self.done.clear()
             self.refused.clear()
-
-
-def writes(service: Service) -> dict[str, int]:
-    return dict(service.written)
-
-
-def shown(value: object) -> str:
-    return json.dumps(value, default=str)
