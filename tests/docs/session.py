@@ -5,7 +5,8 @@
 - A `python` block runs in the page's one namespace. One that begins with a file's name is that file: it is imported
   when something needs it, run by pytest when it is a test, and no later than at the end.
 - `sh` and `console` blocks run: `gateway` in this process through the whole command line, or as a process of its own
-  where it serves until it is stopped. Somebody is there, who answers every question with yes.
+  where it serves until it is stopped. Somebody is there, who answers every question with yes; what else is entered
+  stands above the block: `<!-- entered: one | two -->`.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ class Session:
         self.sandbox = sandbox
         self.names: dict[str, Any] = {"__name__": "page"}
         self.counts: dict[str, int] = {}
+        self._entered: list[str] = []
         self._monkeypatch = monkeypatch
         self._postgres = postgres
         self._written: dict[str, Any] = {}
@@ -121,6 +123,8 @@ class Session:
             accounts["shop"] = {"provider": "aurpay"}
         for account in accounts.values():
             there = self.sandbox.account(account["provider"])
+            if account.get("auth") == {"kind": "ring"}:  # its keys are put in by the page
+                del there["auth"]
             account.update({key: there[key] for key in _FROM_SANDBOX if there.get(key) is not None})
         if data.get("store", "").startswith("postgresql:"):
             data["store"] = self._postgres() + "?schema=gateway"
@@ -155,6 +159,7 @@ class Session:
             json.loads(body)
 
     def _run_sh(self, block: Block, text: str) -> None:
+        self._entered = block.note.removeprefix("entered: ").split(" | ") if block.note.startswith("entered: ") else []
         expected = int(block.note.removeprefix("exit status ")) if block.note.startswith("exit status ") else 0
         found = list(commands(block.language, text))
         assert found, "there is no command in it"
@@ -186,7 +191,9 @@ class Session:
             self._serve(command, words)
             return 0, ""
         application = build(load_plugins())
-        done = CliRunner().invoke(application, words, prog_name="gateway", input="y\n" * 3)
+        done = CliRunner().invoke(
+            application, words, prog_name="gateway", input="\n".join([*self._entered, *"yyy", ""])
+        )
         if done.exception is not None and not isinstance(done.exception, SystemExit):
             raise done.exception
         if command.output is not None:

@@ -73,10 +73,18 @@ def with_django(session: Session) -> None:
         assert gw.callbacks.receive(method="POST", url=url, headers={}, body=b"{}") == 200
 
 
+def with_new_keys(session: Session) -> None:
+    """Emirex's page has made another key, and there is a new one for the vault."""
+    session.write("new.key", "ab" * 32)
+    (session.folder / "new.key").chmod(0o600)
+    session.sandbox.sandbox("emirex").add_key("docs-public-key", "docs-secret")  # type: ignore[attr-defined]
+
+
 STAGES: dict[str, Callable[[Session], Any]] = {
     "README.md": with_module,
     "docs/callbacks.md": with_django,
     "docs/concepts/outcomes.md": with_unknown_payout,
     "docs/events.md": with_paid_order,
+    "docs/keys.md": with_new_keys,
     "docs/production.md": with_module,
 }
