@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import pty
 import re
-import secrets
 import subprocess
 import sys
 import termios
@@ -15,18 +13,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from cli.conftest import COMMAND, TIMEOUT, Process, Terminal
-from gateway import Gateway
-from gateway.keyring import RawKey, Vault
-from gateway.models.keys import ApiKey, NewKey
-from gateway.secrets import Secret
-from gateway.testing import SandboxServer, accounts_toml, faults
+from cli.kept_keys import Ring
+from gateway.models.keys import KeyState, Permission
+from gateway.testing import SandboxServer, faults
 from gateway_aurex.sandbox import AurexSandbox
-from gateway_emirex.sandbox import EmirexSandbox
 
 # A shell gives its commands a terminal that controls them: Ctrl-C reaches them, and /dev/tty is theirs.
 CONTROLLED = """
@@ -34,15 +28,14 @@ import fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
-CREATE = ("keys", "create", "--account", "emirex", "--label", "Payout1", "--permission", "withdraw")
-CREATE = (*CREATE, "--ip", "203.0.113.7")
+PAYOUT = ("keys", "create", "--account", "emirex", "--label", "Payout1", "--permission", "withdraw")
+CREATE = (*PAYOUT, "--ip", "203.0.113.7")
 GO_ON = "[Enter to go on] "
 TRY_IT = "[Enter to have the key read with] "
 SECRET, PUBLIC = "Private secret key: ", "Public key: "
 AGAIN = "(again, same, leave): "
+WITHDRAW = frozenset({Permission.WITHDRAW})
 CTRL_C, CTRL_D = "\x03", "\x04"
-
-numbers = itertools.count(1)
 
 
 @dataclass
@@ -99,49 +92,6 @@ def person(folder: Path) -> Iterator[Callable[..., Person]]:
         if each.child.stdout is not None:
             each.child.stdout.close()
         os.close(each.master)
-
-
-class Ring:
-    """The shop's configuration, and what is in its ring and its vault."""
-
-    def __init__(self, folder: Path, server: SandboxServer) -> None:
-        sandbox = server.sandbox("emirex")
-        assert isinstance(sandbox, EmirexSandbox)
-        self.folder, self.server, self.provider = folder, server, sandbox
-        self.master = secrets.token_hex(32)
-        self.number = next(numbers)
-        self.public, self.secret = f"public-{self.number}", f"canary-{secrets.token_hex(16)}"
-        self.configure(auth={"kind": "ring"})
-        Vault.create(folder / "its.vault", RawKey(Secret(self.master)))
-
-    def configure(self, *, vault: str = "its.vault", **changed: Any) -> None:
-        (self.folder / "its.key").write_text(self.master, encoding="ascii")
-        (self.folder / "its.key").chmod(0o600)
-        accounts = self.server.accounts()
-        accounts["emirex"] |= changed
-        table = f'\n[vault]\nat = "{vault}"\nkey_file = "its.key"\n' if vault else ""
-        (self.folder / "gateway.toml").write_text(accounts_toml(accounts) + table, encoding="utf-8")
-
-    def make(self, public: str | None = None, secret: str | None = None) -> None:
-        """What the person does at the provider's page."""
-        self.provider.add_key(public or self.public, secret or self.secret, permissions=["read", "withdraw"])
-
-    def kept(self) -> list[ApiKey]:
-        with Gateway(file=self.folder / "gateway.toml") as gateway:
-            return [key for key in gateway.keys.list(account="emirex") if key.origin != "configured"]
-
-    def secrets(self) -> set[str]:
-        return {
-            secret.reveal()
-            for secret in Vault(self.folder / "its.vault", RawKey(Secret(self.master))).get_many().values()
-        }
-
-    def reads(self) -> int:
-        """How often the provider was asked for something that takes a key."""
-        return sum(call.path.endswith("/balances") for call in self.server.requests["emirex"])
-
-    def files(self) -> bytes:
-        return b"".join(file.read_bytes() for file in self.folder.iterdir() if file.is_file())
 
 
 @pytest.fixture
@@ -224,8 +174,8 @@ def test_every_step_of_the_provider_is_walked_through(ring: Ring, person: Callab
     assert sorted(numbers_of(somebody.shown)) == list(range(1, 15))
 
     [key] = ring.kept()
-    assert (key.label, key.state, key.public_id) == ("Payout1", "active", ring.public)
-    assert (key.permissions, key.networks) == ({"withdraw"}, ("203.0.113.7/32",))
+    assert (key.label, key.state, key.public_id) == ("Payout1", KeyState.ACTIVE, ring.public)
+    assert (key.permissions, key.networks) == (WITHDRAW, ("203.0.113.7/32",))
     assert key.verified_at is not None
     assert ring.secrets() == {ring.secret}
     assert ring.secret not in somebody.shown
@@ -342,12 +292,7 @@ def test_what_is_missing_is_asked_for_until_it_is_right(ring: Ring, person: Call
 
 
 def test_another_key_is_replaced(ring: Ring, person: Callable[..., Person]) -> None:
-    ring.make(f"old-{ring.number}", "old-secret")
-    parts = {"public_key": Secret(f"old-{ring.number}"), "secret": Secret("old-secret")}
-    with Gateway(file=ring.folder / "gateway.toml") as gateway:
-        gateway.keys.add(
-            NewKey(label="Old1", parts=parts, permissions=["withdraw"], networks=["203.0.113.7"]), account="emirex"
-        )
+    ring.keep("Old1", networks=("203.0.113.7",))
     somebody = person("keys", "create", "--account", "emirex", "--label", "Payout1", "--replaces", "Old1")
     head = somebody.sees(GO_ON)
     assert "Payout1, may withdraw, from 203.0.113.7, in the place of Old1." in head
@@ -365,9 +310,9 @@ def test_another_key_is_replaced(ring: Ring, person: Callable[..., Person]) -> N
     assert 'Step 11-12. At the key Old1, press "Delete"' in after
     assert "Then `gateway keys revoke Old1 --account emirex` erases its secret." in after
     assert numbers_of(after) == [11, 12, 14, 13]
-    assert {key.label: key.state for key in ring.kept()} == {"Old1": "retiring", "Payout1": "active"}
+    assert {key.label: key.state for key in ring.kept()} == {"Old1": KeyState.RETIRING, "Payout1": KeyState.ACTIVE}
     [new] = [key for key in ring.kept() if key.label == "Payout1"]
-    assert (new.permissions, new.networks) == ({"withdraw"}, ("203.0.113.7/32",))
+    assert (new.permissions, new.networks) == (WITHDRAW, ("203.0.113.7/32",))
     assert ring.secret not in somebody.shown
 
 
@@ -437,10 +382,7 @@ def test_a_label_that_the_provider_does_not_take(ring: Ring, person: Callable[..
 
 
 def test_a_label_that_is_taken(ring: Ring, person: Callable[..., Person]) -> None:
-    ring.make()
-    parts = {"public_key": Secret(ring.public), "secret": Secret(ring.secret)}
-    with Gateway(file=ring.folder / "gateway.toml") as gateway:
-        gateway.keys.add(NewKey(label="Payout1", parts=parts), account="emirex")
+    ring.keep("Payout1")
     assert "the ring of emirex has a key 'Payout1' already" in refused(person(*CREATE))
 
 
