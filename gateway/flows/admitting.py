@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from gateway.callbacks.tokens import Place
 from gateway.contracts import IncomingCallback, Notice, Proof, ReadsCallbacks
 from gateway.core import Core, Telling, log
+from gateway.engine import keys
+from gateway.engine.clock import Deadline
 from gateway.engine.effects import Flow, transact
 from gateway.errors import GatewayError
 from gateway.secrets import HIDDEN
@@ -28,24 +30,28 @@ def admit(core: Core, account: OpenAccount, place: Place, callback: IncomingCall
     """Commit a callback whose token is genuine to the inbox; the status to answer with.
 
     Where the account is strict and the proof differs it is kept as rejected, told as an event, and answered as if its
-    address were unknown. A store that cannot be used is answered with 503, so that the provider may call again.
+    address were unknown. A store or a vault that cannot be used is answered with 503, so that the provider may call
+    again.
     """
     told = Telling(core, "callback", "callbacks.receive", account.name)
-    notice = _notice(account, callback)
-    row = _row(account, place, callback, notice, client)
-    strict = account.able(ReadsCallbacks).strict_callbacks and notice.proof is Proof.DIFFERS
-
-    def keep(connection: Connection) -> None:
-        if not strict:
-            inbox.admit(connection, row)
-        elif inbox.reject(connection, row, callback.received_at):
-            known = store.find_attempt_id(connection, place.attempt)
-            reference, data = known[0] if known else None, {"attempt": known[1] if known else None, "client": client}
-            reason = f"rejected, because its proof differs: {notice.reason}"
-            where = account.name, account.provider.name, account.environment
-            inbox.suspicious(connection, *where, place.attempt, reference, data, reason, callback.received_at)
-
     try:
+        notice = yield from _proven(account, callback)
+        row = _row(account, place, callback, notice, client)
+        strict = account.able(ReadsCallbacks).strict_callbacks and notice.proof is Proof.DIFFERS
+
+        def keep(connection: Connection) -> None:
+            if not strict:
+                inbox.admit(connection, row)
+            elif inbox.reject(connection, row, callback.received_at):
+                known = store.find_attempt_id(connection, place.attempt)
+                reference, data = (
+                    known[0] if known else None,
+                    {"attempt": known[1] if known else None, "client": client},
+                )
+                reason = f"rejected, because its proof differs: {notice.reason}"
+                where = account.name, account.provider.name, account.environment
+                inbox.suspicious(connection, *where, place.attempt, reference, data, reason, callback.received_at)
+
         yield from transact(keep, together=True)
     except GatewayError as error:
         log.error(
@@ -63,6 +69,21 @@ def admit(core: Core, account: OpenAccount, place: Place, callback: IncomingCall
         return NOT_ADMITTED
     told.ended("done")
     return ADMITTED
+
+
+def _proven(account: OpenAccount, callback: IncomingCallback) -> Flow[Notice]:
+    """What the callback says, its proof compared with the secrets that are in the account's ring now. Raises StoreError
+    or VaultError when none of them can be read: nobody could tell a genuine one then.
+    """
+    deadline = Deadline.after(account.clock, account.settings.timeout)
+    if account.ring_due():
+        yield from keys.refresh(account, deadline)
+    notice = _notice(account, callback)
+    if notice.proof is Proof.DIFFERS and account.works_with_ring:
+        # The secret that it was made with may have been added elsewhere a moment ago.
+        yield from keys.refresh(account, deadline)
+        notice = _notice(account, callback)
+    return notice
 
 
 def _notice(account: OpenAccount, callback: IncomingCallback) -> Notice:
