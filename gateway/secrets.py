@@ -87,7 +87,9 @@ class Secret:
                 return cls(value.reveal())
             if not isinstance(value, str) or not value:
                 # A custom error, because pydantic's own would show the value.
-                raise PydanticCustomError("secret", "expected a text: env:NAME, file:PATH, vault:account/label or a literal")
+                raise PydanticCustomError(
+                    "secret", "expected a text: env:NAME, file:PATH, vault:account/label or a literal"
+                )
             resolve = (info.context or {}).get("resolve_secret")
             return cls(resolve(value) if resolve else value)
 
@@ -111,13 +113,18 @@ class CardNumber(Secret):
 
 class Raw(Mapping[str, Any]):
     """A provider's decoded answer, whole. Reading is as of a dict; `repr`, JSON and the store get it without its
-    secrets.
+    secrets, which include those of the account that was answered.
     """
 
-    __slots__ = ("_data",)
+    __slots__ = ("_data", "_redactor")
 
     def __init__(self, data: Mapping[str, Any] | None = None) -> None:
         self._data: dict[str, Any] = dict(data or {})
+        self._redactor = _NOBODYS
+
+    def hide(self, redactor: Redactor) -> None:
+        """Show it from now on without what this one knows as well: a provider may repeat what it was sent."""
+        self._redactor = redactor
 
     def __getitem__(self, key: str) -> Any:
         return self._data[key]
@@ -139,7 +146,7 @@ class Raw(Mapping[str, Any]):
         return (Raw, (self.redacted(),))
 
     def redacted(self) -> dict[str, Any]:
-        cleaned: dict[str, Any] = Redactor().data(self._data)
+        cleaned: dict[str, Any] = self._redactor.data(self._data)
         return cleaned
 
     def __repr__(self) -> str:
@@ -200,6 +207,9 @@ class Redactor:
 
     def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
         return {name: HIDDEN if is_telling(name) else self.text(value) for name, value in headers.items()}
+
+
+_NOBODYS = Redactor()
 
 
 def _written(text: str) -> set[str]:

@@ -27,6 +27,22 @@ __all__ = ["AsyncTransport", "Connection", "SyncTransport", "TransportFailure"]
 logging.getLogger("httpx").setLevel(logging.WARNING)
 logging.getLogger("httpcore").setLevel(logging.WARNING)
 
+
+class _WithoutHeaders(logging.Filter):
+    """What httpcore logs at DEBUG of an answer's headers, and of a head that it cannot read: a provider may repeat in
+    both what it was sent.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        event, _, _ = str(record.msg).partition(" ")
+        if event.startswith("receive_response_"):
+            record.msg = event
+        return True
+
+
+for _name in ("httpcore.http11", "httpcore.http2"):
+    logging.getLogger(_name).addFilter(_WithoutHeaders())
+
 LARGEST_ANSWER = 4 * 1024 * 1024
 _CONNECT_SECONDS = 10.0
 _MOST_CONNECTIONS = 100
@@ -154,6 +170,8 @@ class _Bounds(threading.local):
 
 # A header or an address that cannot be written; what they say of it can hold a secret.
 _UNSENDABLE = (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError)
+# And an answer whose head is none, which is quoted. Neither is kept as the cause.
+_QUOTING = (*_UNSENDABLE, httpx.RemoteProtocolError)
 
 
 def _failure(error: Exception, sent: bool, connection: Connection) -> TransportFailure:
@@ -237,7 +255,7 @@ class SyncTransport:
                 answer.close()
             return _response(answer.status_code, answer.headers, bytes(content))
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError) as error:
-            raise _failure(error, trace.sent, self._connection) from (None if isinstance(error, _UNSENDABLE) else error)
+            raise _failure(error, trace.sent, self._connection) from (None if isinstance(error, _QUOTING) else error)
 
     def close(self) -> None:
         self._transport.close()
@@ -279,7 +297,7 @@ class AsyncTransport:
             words = "no complete answer in time" if trace.sent else "no connection in time"
             raise TransportFailure(words, sent=trace.sent) from error
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError) as error:
-            raise _failure(error, trace.sent, self._connection) from (None if isinstance(error, _UNSENDABLE) else error)
+            raise _failure(error, trace.sent, self._connection) from (None if isinstance(error, _QUOTING) else error)
         await self._close_surplus()
         return response
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from pydantic import BaseModel
+
 from gateway.capabilities import OPERATIONS
 from gateway.engine import keys
 from gateway.engine.clock import Deadline
