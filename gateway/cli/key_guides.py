@@ -10,12 +10,12 @@ from gateway.models.keys import GuideStep, KeyAction, KeyGuide
 
 __all__ = ["guide_text", "network_words", "numbered", "step_text", "steps_text"]
 
-_DONE = {
-    KeyAction.CREATE: "making a key",
-    KeyAction.EDIT: "changing what a key may do, and from where",
-    KeyAction.REVOKE: "ending a key",
-    KeyAction.DELETE: "ending a key",
-    KeyAction.DELETE_ALL: "ending all keys",
+_AIMS = {
+    KeyAction.CREATE: "make {}",
+    KeyAction.EDIT: "change what {} may do, and from where",
+    KeyAction.REVOKE: "end {}",
+    KeyAction.DELETE: "end {}",
+    KeyAction.DELETE_ALL: "end all keys",
 }
 
 
@@ -47,8 +47,8 @@ def steps_text(steps: Iterable[tuple[str, GuideStep]], parts: Mapping[str, str])
 def guide_text(guide: KeyGuide, title: str) -> str:
     """A whole guide: what it is for, its steps, and apart from them what comes later. `title` is the provider's."""
     steps = numbered(guide.steps)
-    label = f" {guide.label}" if guide.label is not None else ""
-    head = [f"{shown(title)}: {_DONE[guide.action]}{label} (account {guide.account})"]
+    key = f"the key {guide.label}" if guide.label is not None else "a key"
+    head = [f"{shown(title)}, account {guide.account}: {_AIMS[guide.action].format(key)}"]
     if guide.action in (KeyAction.CREATE, KeyAction.EDIT):
         head += [f"It may: {shown(guide.permissions)}"] if guide.permissions is not None else []
         head += [f"From: {network_words(guide.networks)}"]

@@ -223,12 +223,14 @@ def _login(
     if kind is None:
         return None
     public = kind.public_part
-    if public is not None and username is None and not here.can_ask():
-        misuse("with which user name?", hint="--username NAME; the password is a line of standard input")
-    return {
-        part.name: username if part is public and username is not None else entered_part(part, exact=True)
-        for part in kind.parts
-    }
+    if public is not None and username is None:
+        if not here.can_ask():
+            misuse("with which user name?", hint="--username NAME; the password is a line of standard input")
+        username = entered_part(public).reveal()
+    parts: dict[str, Secret | str] = {part.name: entered_part(part, exact=True) for part in kind.secret_parts}
+    if public is not None and username is not None:
+        parts[public.name] = username
+    return parts
 
 
 _LIST: list[Column[ApiKey]] = [

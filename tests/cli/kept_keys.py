@@ -32,11 +32,11 @@ class Ring:
         self.configure(auth={"kind": "ring"})
         Vault.create(folder / "its.vault", RawKey(Secret(self.master)))
 
-    def configure(self, *, vault: str = "its.vault", **changed: Any) -> None:
+    def configure(self, *, vault: str = "its.vault", account: str = "emirex", **changed: Any) -> None:
         (self.folder / "its.key").write_text(self.master, encoding="ascii")
         (self.folder / "its.key").chmod(0o600)
         accounts = self.server.accounts()
-        accounts["emirex"] |= changed
+        accounts[account] |= changed
         table = f'\n[vault]\nat = "{vault}"\nkey_file = "its.key"\n' if vault else ""
         (self.folder / "gateway.toml").write_text(accounts_toml(accounts) + table, encoding="utf-8")
 
