@@ -51,6 +51,11 @@ PYTHON: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "Sandboxes for a shop's tests and for an adapter's.",
         ("gateway.testing", "gateway.testing.faults", "gateway.testing.lightning"),
     ),
+    "conformance": (
+        "The conformance kit",
+        "What examines an adapter, and what it has to be told.",
+        ("gateway.testing.conformance",),
+    ),
     "contracts": ("Contracts", "What an adapter implements.", ("gateway.contracts",)),
     "exchange": (
         "Requests and capabilities",

@@ -103,6 +103,12 @@ NAMES = {
     "gateway.testing.lightning": """
         encode_invoice
     """,
+    "gateway.testing.conformance": """
+        AuthenticationSuite Bench Call CallbackSample CallbacksSuite CapabilitiesSuite CardsSuite Case Conformance
+        CustomersSuite DocumentedFailure FlavourConformance KeysSuite KitClock MarketsSuite Nonconforming
+        OrdersSuite Play RateLimitSuite RedactionSuite RefundsSuite Report SettingsSuite SignatureVector StatusWords
+        Subject Suite TradesSuite TransactionsSuite WalletsSuite WithdrawalsSuite examine
+    """,
 }
 """What `__all__` of every public module says."""
 
@@ -164,7 +170,8 @@ CALLS = {
 
 COMMANDS = {
     "": """
-        capabilities currencies demo doctor freeze providers reconcile request sandbox transactions worker
+        capabilities currencies demo doctor freeze new-provider providers reconcile request sandbox transactions
+        worker
     """,
     "keys": """
         add audit create delete delete-all edit guide issue list retire reveal revoke rotate show verify
