@@ -16,13 +16,13 @@ from gateway.contracts.adapter import Provider
 from gateway.contracts.settings import AccountSettings
 from gateway.engine.clock import Clock, Deadline, SystemClock
 from gateway.engine.rates import RateWindow
-from gateway.errors import ConfigurationError, GatewayError, InvalidRequest, UnsupportedOperation
+from gateway.errors import ConfigurationError, GatewayError, InvalidRequest, PluginError, UnsupportedOperation
 from gateway.events.calling import Calls
 from gateway.events.handlers import Handlers
 from gateway.models.base import Environment
 from gateway.models.orders import Settlement
 from gateway.observation import Record
-from gateway.plugins import Plugins
+from gateway.plugins import Plugins, implementations
 from gateway.references import References
 
 if TYPE_CHECKING:
@@ -207,14 +207,16 @@ class Core:
 
     def observe(self, record: Record) -> None:
         """Tell everyone; an observer that raises is logged and harms nothing."""
-        for observer in (*self.observers, self._hook):
+        for observer in self.observers:
             try:
                 observer(record)
             except Exception:
                 log.exception("an observer raised")
-
-    def _hook(self, record: Record) -> None:
-        self.plugins.manager.hook.gateway_observe(record=record)
+        for plugin, observe in implementations(self.plugins, "gateway_observe"):
+            try:
+                observe(record=record)
+            except Exception:
+                log.exception("the observer of the plugin %s raised", plugin)
 
     def choose(
         self,
@@ -271,15 +273,35 @@ class Core:
                 + "; ".join(error.message for error in refusals),
                 operation=operation,
             )
-        preferred = self.plugins.manager.hook.gateway_choose_account(request=request, candidates=tuple(able))
+        preferred = self._preferred(operation, request, tuple(able))
         if preferred is not None:
-            if preferred not in able:
-                raise ConfigurationError(
-                    f"a plugin chose the account {preferred!r}, which is not among {', '.join(able)}"
-                )
             first = Candidate(able.pop(preferred).account, "chosen by a plugin")
             return Candidates((first, *able.values()), refused)
         return Candidates(tuple(able.values()), refused)
+
+    def _preferred(self, operation: str, request: Any, able: tuple[str, ...]) -> str | None:
+        """The account that a plugin chooses; the first plugin that chooses one decides. Money does not go where nobody
+        has decided: one that raises ends the call.
+        """
+        for plugin, choose in implementations(self.plugins, "gateway_choose_account"):
+            try:
+                preferred = choose(request=request, candidates=able)
+            except GatewayError:
+                raise
+            except Exception as error:
+                raise PluginError(
+                    f"the plugin {plugin} failed to choose an account: {type(error).__name__}: {error}",
+                    hint="nothing was sent; name the account in the call, or leave the plugin out of GATEWAY_PLUGINS",
+                    operation=operation,
+                ) from error
+            if preferred is None:
+                continue
+            if preferred not in able:
+                raise ConfigurationError(
+                    f"the plugin {plugin} chose the account {preferred!r}, which is not among {', '.join(able)}"
+                )
+            return str(preferred)
+        return None
 
     def _routed(
         self, operation: str, settles_to: Settlement | None, unfit: Callable[[Route], str | None]

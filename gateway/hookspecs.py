@@ -47,7 +47,10 @@ def gateway_register_commands(cli: Any) -> None:
 
 @hookspec(firstresult=True)
 def gateway_choose_account(request: Any, candidates: Sequence[str]) -> str | None:
-    """Choose among the accounts that the routes allow for this request; None leaves it to the routes' order."""
+    """Choose among the accounts that the routes allow for this request; None leaves it to the routes' order.
+
+    The first plugin that chooses decides. One that raises ends the call with a PluginError, before anything is sent.
+    """
 
 
 @hookspec
@@ -61,4 +64,6 @@ def gateway_event(event: Any) -> None:
 
 @hookspec
 def gateway_observe(record: Record) -> None:
-    """An HTTP exchange or an operation ended; the record carries no secrets. Must not block or raise."""
+    """An HTTP exchange or an operation ended; the record carries no secrets. Must not block. One that raises is
+    logged, and harms neither the call nor the other observers.
+    """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from typing import Any
@@ -13,13 +13,15 @@ from typing import Any
 import pluggy
 
 from gateway import hookspecs
+from gateway._version import __version__
 from gateway.assets import Asset, register_asset
-from gateway.contracts.adapter import CONTRACT_VERSION, Provider
+from gateway.contracts.adapter import CONTRACT_VERSION, Provider, another_contract
 from gateway.errors import ConfigurationError, PluginError
 
-__all__ = ["GROUP", "Plugin", "Plugins", "load_plugins"]
+__all__ = ["GROUP", "Plugin", "Plugins", "implementations", "load_plugins"]
 
 GROUP = "gateway"
+_OWN = "crypto-gateway"
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 
@@ -70,7 +72,7 @@ def _load(allowed: str | None, strict: bool) -> Plugins:
     manager.add_hookspecs(hookspecs)
     plugins = Plugins(manager)
     names = None if allowed is None else {name.strip() for name in allowed.split(",") if name.strip()}
-    for entry_point in sorted(metadata.entry_points(group=GROUP), key=lambda point: point.name):
+    for entry_point in sorted(metadata.entry_points(group=GROUP), key=_turn):
         if names is not None and entry_point.name not in names:
             continue
         add(plugins, entry_point, strict=strict)
@@ -79,16 +81,13 @@ def _load(allowed: str | None, strict: bool) -> Plugins:
 
 def add(plugins: Plugins, entry_point: metadata.EntryPoint, *, strict: bool = False) -> Plugin:
     """Load one entry point. Whatever goes wrong is kept in the returned Plugin, or raised when `strict`."""
-    distribution = entry_point.dist
-    plugin = Plugin(
-        name=entry_point.name,
-        distribution=distribution.name if distribution else "unknown",
-        version=distribution.version if distribution else "unknown",
-        module=entry_point.value,
-    )
+    plugin = Plugin(entry_point.name, *_origin(entry_point), module=entry_point.value)
     module: Any = None
     fresh = False
     try:
+        taken = next((other for other in plugins.loaded if other.name == plugin.name and not other.error), None)
+        if taken is not None:
+            raise PluginError(f"the entry point {plugin.name!r} is taken by {taken.distribution} {taken.version}")
         module = entry_point.load()
         fresh = not plugins.manager.is_registered(module)
         plugins.manager.register(module, name=entry_point.name)
@@ -99,6 +98,8 @@ def add(plugins: Plugins, entry_point: metadata.EntryPoint, *, strict: bool = Fa
         if fresh and plugins.manager.is_registered(module):
             plugins.manager.unregister(module)
         words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        if isinstance(error, ImportError) and (error.name or "").partition(".")[0] == "gateway":
+            words += f"; is it written for another gateway? This is {__version__}, with contract {CONTRACT_VERSION}"
         plugin = replace(plugin, error=words)
         if strict:
             raise PluginError(
@@ -113,6 +114,35 @@ def add(plugins: Plugins, entry_point: metadata.EntryPoint, *, strict: bool = Fa
     return plugin
 
 
+def _turn(entry_point: metadata.EntryPoint) -> tuple[bool, str, str]:
+    """The first to claim a name keeps it: the gateway's own first, so that nobody takes a built-in provider's place."""
+    distribution, _ = _origin(entry_point)
+    return distribution != _OWN, entry_point.name, distribution
+
+
+def _origin(entry_point: metadata.EntryPoint) -> tuple[str, str]:
+    """The name and the version of its distribution, whatever state its metadata is in."""
+    try:
+        distribution = entry_point.dist
+        return (distribution.name or "unknown", distribution.version or "unknown") if distribution else ("unknown",) * 2
+    except Exception:  # a METADATA that is missing or broken
+        return "unknown", "unknown"
+
+
+def implementations(plugins: Plugins, hook: str) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Each plugin's own function for a hook, with the plugin's name, in the order in which they are asked. It is called
+    with the hook's parameters by name. So one that raises is known by name, and keeps none of the others from its turn.
+    """
+    for implementation in reversed(getattr(plugins.manager.hook, hook).get_hookimpls()):
+        if not (implementation.wrapper or implementation.hookwrapper):  # there is no one call to be around
+            yield implementation.plugin_name, functools.partial(_called, implementation)
+
+
+def _called(implementation: pluggy.HookImpl, **parameters: Any) -> Any:
+    """A hook may leave out what it does not need."""
+    return implementation.function(*(parameters[name] for name in implementation.argnames))
+
+
 def _registered(plugins: Plugins, module: Any) -> tuple[dict[str, Provider], list[Asset]]:
     """What this plugin alone registers; nothing of it counts unless all of it is sound."""
     others = [plugin for plugin in plugins.manager.get_plugins() if plugin is not module]
@@ -123,10 +153,7 @@ def _registered(plugins: Plugins, module: Any) -> tuple[dict[str, Provider], lis
         if not isinstance(provider, Provider):
             raise PluginError(f"registered {type(provider).__name__}, not a gateway.contracts.Provider")
         if provider.contract != CONTRACT_VERSION:
-            raise PluginError(
-                f"the provider {provider.name} is written for contract {provider.contract}, "
-                f"this gateway has contract {CONTRACT_VERSION}"
-            )
+            raise PluginError(another_contract(provider.name, provider.contract))
         if not _NAME.fullmatch(provider.name):
             raise PluginError(f"not a provider's name: {provider.name[:40]!r}; lower case letters, digits and '-'")
         taken = plugins.origins.get(provider.name)

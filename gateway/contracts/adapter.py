@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from gateway.capabilities import Capabilities
 from gateway.contracts.keys import KeyRules
 from gateway.contracts.settings import AccountSettings, RingAuth
+from gateway.errors import PluginError
 from gateway.exchange import Failure, Operation, Request, Response, Signing
 from gateway.models.base import Environment
 from gateway.models.keys import IssuedKey
@@ -149,6 +150,7 @@ class Provider:
 
     `sandbox` is the import path `module:attribute` of the factory of its stateful sandbox, imported only when one
     is served. `settles_to` says whose money an order becomes. With `keys`, an account can work with a ring of keys.
+    `contract` is the one that the plugin is written for, as a number: with another one it is refused.
     """
 
     name: str
@@ -162,3 +164,14 @@ class Provider:
     sandbox: str | None = None
     documentation: str | None = None
     contract: int = CONTRACT_VERSION
+
+    def __new__(cls, **stated: Any) -> Provider:
+        # Of another contract it may have fields that are unknown here: the versions say more than these do.
+        unknown = stated.keys() - {field.name for field in fields(cls)}
+        if unknown and stated.get("contract", CONTRACT_VERSION) != CONTRACT_VERSION:
+            raise PluginError(another_contract(str(stated.get("name")), stated["contract"]))
+        return super().__new__(cls)
+
+
+def another_contract(name: str, contract: object) -> str:
+    return f"the provider {name} is written for contract {contract}, this gateway has contract {CONTRACT_VERSION}"

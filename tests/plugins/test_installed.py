@@ -1,0 +1,356 @@
+"""Plugins as they are met in the wild: distributions of strangers, found by their metadata. What one of them does wrong
+is told with where it came from, and harms nobody else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway import Asset, Money, OrderRequest, __version__, plugins
+from gateway.cli.app import build
+from gateway.contracts import CONTRACT_VERSION, Provider
+from gateway.errors import ConfigurationError, InvalidRequest, PluginError
+from gateway.plugins import Plugin, load_plugins
+from support.colours import opened
+from support.installed import install
+from support.loopback import Loopback
+from support.toy import account, answers
+
+REGISTERING = """
+from gateway.hookspecs import hookimpl
+from support.toy import provider
+
+@hookimpl
+def gateway_register_providers(register):
+    register(provider({name!r}))
+"""
+
+
+class Site:
+    """A folder of installed distributions, the first on the path."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def add(self, distribution: str, text: str, *, point: str, module: str, version: str = "1.2.3") -> None:
+        install(self.folder, distribution, version=version, points={point: module}, files={f"{module}.py": text})
+        self.changed()
+
+    def changed(self) -> None:
+        importlib.invalidate_caches()
+        plugins._load.cache_clear()
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+    before = set(sys.modules)
+    yield Site(folder)
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(folder)):
+            del sys.modules[name]
+    plugins._load.cache_clear()
+
+
+def found(name: str) -> Plugin:
+    (plugin,) = [plugin for plugin in load_plugins().loaded if plugin.name == name]
+    return plugin
+
+
+def shown(*words: str) -> tuple[Any, str]:
+    """What the command line prints as JSON, and what it complains of."""
+    done = CliRunner().invoke(build(load_plugins()), [*words, "--json"], prog_name="gateway")
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout), done.stderr
+
+
+# What is shown
+
+
+def test_a_good_one_is_shown_with_where_it_comes_from(site: Site) -> None:
+    site.add("acme-plugin", REGISTERING.format(name="acme"), point="acme", module="acme_plugin", version="4.5.6")
+    rows, _ = shown("providers")
+    assert [row for row in rows if row["name"] == "acme"] == [
+        {
+            "name": "acme",
+            "title": "Acme",
+            "distribution": "acme-plugin",
+            "version": "4.5.6",
+            "entry_point": "acme_plugin",
+            "error": None,
+        }
+    ]
+
+
+BROKEN: dict[str, tuple[str, str]] = {
+    "raises at import": ("raise OSError('no such disk')", "OSError: no such disk"),
+    "no Python": ("def (", "SyntaxError: "),
+    "needs what is not there": ("import no_such_module_anywhere", "ModuleNotFoundError: No module named"),
+    "exits": ("raise SystemExit(3)", "SystemExit: 3"),
+    "raises at registration": (
+        REGISTERING.format(name="bad") + "    raise ValueError('half-way')",
+        "ValueError: half-way",
+    ),
+    "an unknown hook": (
+        REGISTERING.format(name="bad") + "@hookimpl\ndef gateway_no_such_hook(): ...",
+        "unknown hook 'gateway_no_such_hook'",
+    ),
+    "a built-in provider's name": (
+        REGISTERING.format(name="aurpay"),
+        "the name 'aurpay' is taken by crypto-gateway ",
+    ),
+    "what a later gateway has": (
+        "from gateway.contracts import NotInventedYet",
+        f"This is {__version__}, with contract {CONTRACT_VERSION}",
+    ),
+    "another contract": (
+        REGISTERING.replace("{name!r}", "'bad', contract=7"),
+        f"the provider bad is written for contract 7, this gateway has contract {CONTRACT_VERSION}",
+    ),
+    "another contract with fields of its own": (
+        "from gateway.contracts import Provider\nProvider(name='bad', contract=7, moons=3)",
+        f"the provider bad is written for contract 7, this gateway has contract {CONTRACT_VERSION}",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_one_is_shown_and_the_others_are_there(name: str, site: Site) -> None:
+    text, words = BROKEN[name]
+    site.add("good-plugin", REGISTERING.format(name="good"), point="zz-good", module="good_plugin")
+    site.add("bad-plugin", text, point="a-bad", module="bad_plugin", version="0.0.9")
+    rows, said = shown("providers")
+    assert {"aurex", "aurpay", "emirex", "good"} <= {row["name"] for row in rows if row["error"] is None}
+    (row,) = [row for row in rows if row["error"]]
+    assert (row["name"], row["distribution"], row["version"], row["entry_point"]) == (
+        "a-bad",
+        "bad-plugin",
+        "0.0.9",
+        "bad_plugin",
+    )
+    assert words in row["error"]
+    assert said == ""
+    with pytest.raises(ConfigurationError, match="failed to load: a-bad"):
+        load_plugins().provider("bad")
+
+
+def test_a_broken_one_ends_it_where_that_is_asked_for(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.add("bad-plugin", "raise OSError('no such disk')", point="bad", module="bad_plugin", version="0.0.9")
+    monkeypatch.setenv("GATEWAY_STRICT_PLUGINS", "1")
+    with pytest.raises(
+        PluginError, match=r"the plugin bad of bad-plugin 0\.0\.9 failed to load: OSError: no such disk"
+    ):
+        load_plugins()
+
+
+def test_metadata_that_is_broken_harms_nobody(site: Site) -> None:
+    about = install(
+        site.folder, "odd-plugin", points={"odd": "odd_plugin"}, files={"odd_plugin.py": REGISTERING.format(name="odd")}
+    )
+    (about / "METADATA").unlink()
+    site.changed()
+    plugin = found("odd")
+    assert (plugin.distribution, plugin.providers, plugin.error) == ("unknown", ("odd",), None)
+
+
+def test_fields_of_this_contract_are_still_checked() -> None:
+    with pytest.raises(TypeError, match="moons"):
+        Provider(name="bad", moons=3)  # type: ignore[call-arg]
+
+
+# Two that claim one name
+
+
+def test_of_two_with_one_provider_the_first_stays_and_the_second_is_named(site: Site) -> None:
+    site.add("acme-one", REGISTERING.format(name="acme"), point="acme", module="acme_one", version="1.0")
+    site.add("acme-two", REGISTERING.format(name="acme"), point="acme-too", module="acme_two", version="2.0")
+    assert load_plugins().origins["acme"].distribution == "acme-one"
+    second = found("acme-too")
+    assert (second.distribution, second.version, second.providers) == ("acme-two", "2.0", ())
+    assert second.error == "PluginError: the name 'acme' is taken by acme-one 1.0"
+
+
+def test_of_two_with_one_entry_point_too(site: Site) -> None:
+    site.add("acme-one", REGISTERING.format(name="acme"), point="acme", module="acme_one", version="1.0")
+    site.add("acme-two", REGISTERING.format(name="other"), point="acme", module="acme_two", version="2.0")
+    loaded = {plugin.distribution: plugin for plugin in load_plugins().loaded if plugin.name == "acme"}
+    (first,) = [plugin for plugin in loaded.values() if plugin.error is None]
+    (second,) = [plugin for plugin in loaded.values() if plugin.error is not None]
+    assert (first.distribution, second.distribution) == ("acme-one", "acme-two")
+    assert second.error == "PluginError: the entry point 'acme' is taken by acme-one 1.0"
+    assert second.providers == ()
+
+
+def test_one_that_failed_keeps_no_name(site: Site) -> None:
+    site.add("acme-one", "raise OSError('x')", point="acme", module="acme_one")
+    site.add("acme-two", REGISTERING.format(name="acme"), point="acme", module="acme_two")
+    assert load_plugins().origins["acme"].distribution == "acme-two"
+
+
+# What a plugin can add
+
+
+def test_assets(site: Site) -> None:
+    text = """
+from gateway import Asset
+from gateway.assets import AssetKind
+from gateway.hookspecs import hookimpl
+
+@hookimpl
+def gateway_register_assets(register):
+    register(Asset("WILD", "wildnet", AssetKind.CRYPTO, 5))
+"""
+    site.add("wild-assets", text, point="wild", module="wild_assets")
+    assert found("wild").assets == ("WILD@wildnet",)
+    assert Asset.of("WILD@wildnet").decimals == 5
+    request = OrderRequest(reference="a", price=Money("1", "USD"), pay_with="WILD@wildnet")
+    assert request.pay_with == Asset.of("WILD@wildnet")
+    assert found("wild").providers == ()
+    rows, _ = shown("providers")
+    assert [row["title"] for row in rows if row["name"] == "wild"] == [None]
+
+
+COMMANDS = """
+import typer
+from gateway.hookspecs import hookimpl
+
+@hookimpl
+def gateway_register_commands(cli):
+    @cli.command({name!r})
+    def moons() -> None:
+        '''How many there are.'''
+        typer.echo("2 moons")
+"""
+
+
+def test_commands(site: Site) -> None:
+    site.add("moon-plugin", COMMANDS.format(name="moons"), point="moon", module="moon_plugin")
+    done = CliRunner().invoke(build(load_plugins()), ["moons"], prog_name="gateway")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "2 moons\n", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (COMMANDS.format(name="doctor"), "there is a command of this name already: doctor"),
+        (COMMANDS.replace("    @cli", "    raise OSError('no such disk')\n    @cli").format(name="x"), "no such disk"),
+    ],
+    ids=["taken", "raises"],
+)
+def test_commands_that_cannot_be_are_left_out_and_named(
+    text: str, words: str, site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.add("moon-plugin", text, point="moon", module="moon_plugin", version="0.1")
+    application = build(load_plugins())
+    said = capsys.readouterr().err
+    assert "the commands of the plugin moon (moon-plugin 0.1) were left out" in said
+    assert words in said
+    done = CliRunner().invoke(application, ["--version"], prog_name="gateway")
+    assert done.stdout == f"crypto-gateway {__version__}\n"
+
+
+OBSERVING = """
+from gateway.hookspecs import hookimpl
+
+told = []
+
+@hookimpl
+def gateway_observe(record):
+    told.append(record)
+"""
+RAISING = """
+from gateway.hookspecs import hookimpl
+
+@hookimpl
+def gateway_observe(record):
+    raise RuntimeError("observing went wrong")
+"""
+
+
+@pytest.fixture
+def shop(site: Site) -> Iterator[Callable[..., Any]]:
+    """`shop(colour)`: a gateway with two accounts of a toy provider, and all plugins of the site."""
+    site.add("toy-plugin", REGISTERING.format(name="toy"), point="toy", module="toy_plugin")
+    with Loopback(app=answers) as server:
+        accounts = {"first": account(server.url), "second": account(server.url)}
+        routes = [{"operation": "orders.create", "accounts": ["first", "second"]}]
+        yield lambda colour: opened(colour, accounts=accounts, routes=routes, plugins=load_plugins())
+
+
+CART = OrderRequest(reference="cart", price=Money(Decimal(1), "USD"))
+
+
+def test_observers_of_which_one_raises(
+    site: Site, shop: Callable[..., Any], colour: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    # One raises before the other in either order in which they may be asked.
+    site.add("observer-a", RAISING, point="a-raising", module="observer_a")
+    site.add("observer-b", OBSERVING, point="b-observing", module="observer_b")
+    site.add("observer-c", RAISING, point="c-raising", module="observer_c")
+    with shop(colour) as gw, caplog.at_level(logging.ERROR, "gateway"):
+        order = gw.orders.create(CART)
+    assert order.account == "first"
+    told = sys.modules["observer_b"].told
+    assert [record.outcome for record in told if record.kind == "operation"] == ["done"]
+    said = {record.getMessage() for record in caplog.records}
+    assert said == {f"the observer of the plugin {name} raised" for name in ("a-raising", "c-raising")}
+
+
+CHOOSING = """
+from gateway.errors import InvalidRequest
+from gateway.hookspecs import hookimpl
+
+@hookimpl
+def gateway_choose_account(candidates):
+    {what}
+"""
+
+
+@pytest.mark.parametrize(
+    ("choosers", "chosen"),
+    [
+        (["return 'second'"], "second"),
+        (["return None"], "first"),
+        (["return 'second'", "return None"], "second"),
+        (["return candidates[-1]", "return None"], "second"),
+    ],
+)
+def test_routing(site: Site, shop: Callable[..., Any], colour: str, choosers: Sequence[str], chosen: str) -> None:
+    for number, what in enumerate(choosers):
+        text = CHOOSING.format(what=what)
+        site.add(f"chooser-{number}", text, point=f"chooser-{number}", module=f"chooser_{number}")
+    with shop(colour) as gw:
+        assert gw.orders.create(CART).account == chosen
+
+
+@pytest.mark.parametrize(
+    ("what", "error", "words"),
+    [
+        ("raise KeyError('moons')", PluginError, "the plugin chooser failed to choose an account: KeyError: 'moons'"),
+        ("return 'third'", ConfigurationError, "the plugin chooser chose the account 'third', which is not among"),
+        ("raise InvalidRequest('not on Sundays')", InvalidRequest, "not on Sundays"),
+    ],
+)
+def test_routing_that_goes_wrong_sends_nothing(
+    site: Site, shop: Callable[..., Any], colour: str, what: str, error: type[Exception], words: str
+) -> None:
+    site.add("some-chooser", CHOOSING.format(what=what), point="chooser", module="some_chooser")
+    with shop(colour) as gw:
+        with pytest.raises(error, match=words) as caught:
+            gw.orders.create(CART)
+        assert getattr(caught.value, "outcome", None) == "not_sent"
+        assert gw.journal.list() == []
+        # The call that names its account asks nobody.
+        assert gw.orders.create(CART, account="second").account == "second"
