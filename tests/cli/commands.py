@@ -18,8 +18,12 @@ from typing import Any
 from typer.core import TyperGroup
 from typer.testing import Result
 
+from gateway import Gateway
 from gateway.cli.demo import STORIES
+from gateway.models.keys import NewKey
+from gateway.secrets import Secret
 from gateway.testing import SandboxServer, faults
+from gateway_emirex.sandbox import EmirexSandbox
 from support.printed import document, failure
 
 __all__ = ["LINES", "Line", "Things", "commands"]
@@ -40,6 +44,7 @@ class Line:
 _CARD = "{card} --customer {customer} --account aurex"
 _PAYOUT = "--amount '0.0002 BTC@lightning' --to-invoice {invoice} --account aurpay --yes"
 _TRADE = "--market BTC/USDC --side buy --volume 0.010 --rate 100 --account emirex --yes"
+_RING = "--account emirex --config {vaulted}"
 
 LINES: dict[str, Line | tuple[Line, ...]] = {
     "demo": tuple(Line(story) for story in STORIES),
@@ -48,8 +53,24 @@ LINES: dict[str, Line | tuple[Line, ...]] = {
     "providers": Line(),
     "capabilities": (Line(), Line("--account aurpay")),
     "new-provider": (Line("acme --auth hmac"), Line("aurpay", status=1)),
-    "keys verify": Line("--account aurpay"),
+    "keys list": (Line(), Line(_RING)),
+    "keys show": (Line(f"{{key}} {_RING}"), Line("nothing --account emirex", status=1)),
+    "keys guide": (
+        Line("create --label Payout1 --permission withdraw --ip 203.0.113.7 --account emirex"),
+        Line("revoke --account aurpay --kind signature", status=1),
+    ),
+    "keys create": Line("--label payout1 --account emirex", status=1),
+    "keys add": Line(f"Payout1 {_RING}", status=1),
+    "keys edit": Line(f"{{key}} --ip 203.0.113.7 --yes {_RING}"),
+    "keys rotate": Line(f"{{key}} Payout1 {_RING}", status=1),
+    "keys retire": Line(f"{{key}} --yes {_RING}"),
+    "keys revoke": (Line(f"{{key}} --force --ended {_RING}"), Line(f"{{key}} {_RING}", status=1)),
+    "keys delete": (Line(f"{{revoked_key}} {_RING}"), Line(f"{{key}} {_RING}", status=1)),
+    "keys delete-all": (Line(f"--confirm emirex {_RING}"), Line(f"--confirm aurex {_RING}", status=1)),
+    "keys reveal": Line(f"{{key}} --yes {_RING}"),
+    "keys verify": (Line("--account aurpay"), Line(f"--label {{key}} {_RING}")),
     "keys issue": Line("--account aurpay --yes", status=1),
+    "keys audit": Line(_RING),
     "vault init": Line("--generate-key vault.key"),
     "vault rekey": Line("--config {vaulted} --new-key-file {key_file} --yes"),
     "vault check": (Line("--config {vaulted}"), Line(status=1)),
@@ -182,6 +203,23 @@ class Things:
         config.write_text(Path("gateway.toml").read_text(encoding="utf-8") + table, encoding="utf-8")
         self._made(f"vault init --config {config}")
         return str(config)
+
+    @cached_property
+    def key(self) -> str:
+        """A key in the ring of emirex."""
+        config, public, secret = self.vaulted, f"public-{self._new()}", secrets.token_hex(16)
+        sandbox = self._server.sandbox("emirex")
+        assert isinstance(sandbox, EmirexSandbox)
+        sandbox.add_key(public, secret)
+        parts = {"public_key": Secret(public), "secret": Secret(secret)}
+        with Gateway(file=config) as gateway:
+            return gateway.keys.add(NewKey(label="Kept1", parts=parts), account="emirex").label
+
+    @cached_property
+    def revoked_key(self) -> str:
+        key = self.key
+        self._made(f"keys revoke {key} --force --ended --account emirex --config {self.vaulted}")
+        return key
 
     @cached_property
     def order(self) -> str:
