@@ -192,7 +192,7 @@ class Redactor:
         """A copy of decoded JSON without its secrets."""
         if isinstance(data, Mapping):
             return {
-                key: HIDDEN
+                self.text(key) if isinstance(key, str) else key: HIDDEN
                 if is_telling(str(key)) and not isinstance(value, (Mapping, list, type(None)))
                 else self.data(value)
                 for key, value in data.items()
