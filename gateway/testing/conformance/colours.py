@@ -7,6 +7,8 @@ import inspect
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+from gateway.testing.conformance.faults import Piercing
+
 __all__ = ["ASYNC", "COLOURS", "SYNC", "Blocking"]
 
 SYNC, ASYNC = "sync", "async"
@@ -25,10 +27,16 @@ class Blocking:
 
     def _shown(self, value: Any) -> Any:
         if inspect.ismethod(value):
-            return lambda *args, **kwargs: self._shown(self._finished(value(*args, **kwargs)))
+            return lambda *args, **kwargs: self._shown(self._called(value, *args, **kwargs))
         if type(value).__module__ in ("gateway.api", "gateway.aio"):
             return Blocking(value, self._runner)
         return value
+
+    def _called(self, method: Any, /, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return self._finished(method(*args, **kwargs))
+        except Piercing as pierced:
+            raise pierced.fault from None
 
     def _finished(self, value: Any) -> Any:
         if inspect.iscoroutine(value):

@@ -13,11 +13,13 @@ from gateway.contracts.lists import Query
 from gateway.errors import GatewayError
 from gateway.exchange import Request
 from gateway.observation import Record
-from gateway.testing.conformance.faults import fault
+from gateway.testing.conformance.alone import alone
+from gateway.testing.conformance.faults import fault, piercing
 
 __all__ = ["Run", "Watch", "nothing"]
 
 _MOST_REQUESTS = 100
+_MOST_PAGES = 400
 
 
 @dataclass
@@ -81,13 +83,15 @@ class Watch:
 
     def _watched(self, operation: NeutralOperation, method: Callable[..., Any]) -> Callable[..., Any]:
         def called(*args: Any, **kwargs: Any) -> Any:
-            started = method(*map(self._sized, args), **kwargs)
+            with alone(operation.name):
+                started = method(*map(self._sized, args), **kwargs)
             if not inspect.isgenerator(started):
-                fault(
-                    f"{operation.method}() returned {type(started).__name__}, it is not a generator of requests",
-                    expected="a method that yields Requests (`yield from ask(…)`) and returns its result",
-                    look_at=f"{operation.method} of the adapter: an adapter does no I/O of its own",
-                )
+                with piercing():
+                    fault(
+                        f"{operation.method}() returned {type(started).__name__}, it is not a generator of requests",
+                        expected="a method that yields Requests (`yield from ask(…)`) and returns its result",
+                        look_at=f"{operation.method} of the adapter: an adapter does no I/O of its own",
+                    )
             # What an operation calls of its own adapter is a part of it.
             return started if self._stepping else self._steps(Run(operation.name), started)
 
@@ -100,18 +104,26 @@ class Watch:
 
     def _steps(self, run: Run, inner: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
         self.runs.append(run)
+        if len(self.runs) > _MOST_PAGES:
+            fault(
+                f"{run.operation} has no end: {_MOST_PAGES} pages were read, and there is a next one",
+                expected="Page.next is None on the last page",
+                look_at="the cursor: Page.next, and how it becomes the next request",
+            )
         step: Callable[[], Any] = lambda: next(inner)  # noqa: E731
         try:
             while True:
                 self._stepping = True
                 try:
-                    request = step()
+                    with alone(run.operation):
+                        request = step()
                 except StopIteration as end:
                     run.result, run.done = end.value, True
                     return end.value
                 finally:
                     self._stepping = False
-                self._noted(run, request)
+                with piercing():
+                    self._noted(run, request)
                 try:
                     answer = yield request
                 except GatewayError as error:
@@ -129,6 +141,12 @@ class Watch:
                 look_at=f"{OPERATIONS[run.operation].method} of the adapter",
             )
         run.requests.append(request)
+        if not request.path.startswith("/"):
+            fault(
+                f"{run.operation} asks for {request.path!r}, which is no path below the account's address",
+                expected="a path that starts with '/': a signed request must not reach another host",
+                look_at="addresses that are taken from an answer",
+            )
         if len(run.requests) > _MOST_REQUESTS:
             fault(
                 f"{run.operation} asks and asks: {_MOST_REQUESTS} requests and no end, the last one {request}",

@@ -121,6 +121,38 @@ class AuthenticationSuite(Suite):
                 )
 
     @check(_once)
+    def test_every_key_has_a_name_of_its_own(self, bench: Bench, case: Case) -> None:
+        bench.start()
+        names = [adapter_of(bench.subject, bench.settings).auth.key_id for _ in range(2)]
+        if names[0] != names[1]:
+            fault(
+                "auth.key_id of one key is another one each time",
+                expected="the same name whenever the account is opened: the limit of calls is kept under it",
+                found=" and ".join(names),
+            )
+        others = [vector.auth for vector in bench.subject.signatures if vector.auth is not None]
+        for table in (*others, bench.subject.refused_auth):
+            if table is None or dict(table) == bench.settings.get("auth"):
+                continue
+            if adapter_of(bench.subject, {**bench.settings, "auth": dict(table)}).auth.key_id == names[0]:
+                fault(
+                    "two keys have one auth.key_id",
+                    expected="a name of its own for each, such as part of a hash: limits are kept for each key",
+                )
+
+    @check(_once)
+    def test_one_login_serves_many_calls(self, bench: Bench, case: Case) -> None:
+        auth = _ready(bench)
+        if not hasattr(auth, "login_due"):
+            return
+        if auth.login_due():
+            fault(
+                "a login is due right after one: every call would begin with it",
+                expected="login_due() is False until the key expires or is refused",
+                look_at="login() of the adapter's auth: it remembers the key that it obtains",
+            )
+
+    @check(_once)
     def test_every_secret_that_leaves_is_known_as_one(self, bench: Bench, case: Case) -> None:
         bench.start()
         auth = _ready(bench)
@@ -171,8 +203,8 @@ def _ready(bench: Bench) -> Any:
     if due is not None and due():
         calls = {call.operation: call for call in bench.subject.calls()}
         for row in supported(bench.subject):
-            if row.operation in ("keys.verify", "orders.list", "wallets.list") and row.operation in calls:
-                call = calls[row.operation]
-                call.make(play, None)
+            call = calls.get(row.operation)
+            if call is not None and not call.is_write:
+                call.make(play, call.prepare(play))
                 break
     return made.auth

@@ -107,12 +107,17 @@ class CallbacksSuite(Suite):
     @check(_coloured)
     def test_what_a_body_says_is_read_at_the_provider_first(self, bench: Bench, case: Case) -> None:
         play = bench.play(case.colour)
-        _, callback = _paid(bench, play)
+        order, callback = _paid(bench, play)
         unpaid, url = _unpaid(bench, play)
-        play.gw.callbacks.receive(
-            method=callback.method, url=url, headers=dict(callback.headers), body=callback.body, client="127.0.0.1"
-        )
-        _stays_unpaid(play, unpaid, "the callback of another order, which is paid")
+        named = callback.body.replace(order.provider_id.encode(), unpaid.provider_id.encode())
+        for body, what in (
+            (callback.body, "the callback of another order, which is paid,"),
+            (named, "a callback that names the order, made by somebody else,"),
+        ):
+            play.gw.callbacks.receive(
+                method=callback.method, url=url, headers=dict(callback.headers), body=body, client="127.0.0.1"
+            )
+            _stays_unpaid(play, unpaid, what)
 
     @check(_coloured)
     def test_a_strangers_address_is_not_admitted(self, bench: Bench, case: Case) -> None:
@@ -129,8 +134,17 @@ class CallbacksSuite(Suite):
         for _ in range(3):
             _answered(play, callback, 200, "a callback that comes several times")
         play.gw.callbacks.process()
+        received = play.gw.orders.get(order.reference).received
         _answered(play, callback, 200, "a callback that is replayed")
         play.gw.callbacks.process()
+        again = play.gw.orders.get(order.reference).received
+        if again != received:
+            fault(
+                "callbacks that came again changed what the order has received",
+                expected=str(received),
+                found=str(again),
+                look_at="whatever the adapter keeps of callbacks: it keeps nothing",
+            )
         paid = play.gw.events.since(types=["order.paid"], subject=f"order {order.reference}")
         if len(paid) != 1:
             fault(f"callbacks that came again made {len(paid)} events order.paid", expected="one")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -91,6 +92,7 @@ LISTS = frozenset(
 )
 WITH_STATUS = ("orders.get", "withdrawals.get", "trades.get", "cards.list")
 _RETRY_AFTER = 7
+_LONG_AGO = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +189,11 @@ class ExercisedSuite(Suite):
         prepared = call.prepare(play)
         play.watch.forget()
         before = len(bench.received())
-        raised = _raised(lambda: call.make(play, prepared))
+        try:
+            raised = _raised(lambda: call.make(play, prepared))
+        except (AttributeError, TypeError):
+            _is_a_result(call, _run(play, call).result)  # the gateway could do nothing with what it got
+            raise
         for run in play.watch.runs:
             if run.operation == call.operation and run.requests:
                 _marks_writes(call, run.requests)
@@ -205,6 +211,7 @@ class ExercisedSuite(Suite):
                 expected="at least one request",
                 look_at="the sample of this row: what it asks for may be known already",
             )
+        _writes_once(play, call)
         run = _run(play, call)
         _is_a_result(call, run.result)
         for place in scanning.floats(run.result):
@@ -213,6 +220,8 @@ class ExercisedSuite(Suite):
                 expected="Decimal or Money; a float cannot hold an amount exactly",
                 look_at="how the answer is decoded: Response.json() gives exact numbers, json.loads() gives floats",
             )
+        if call.is_write:
+            _was_made_now(bench, call, run.result)
 
 
 class OperationsSuite(ExercisedSuite):
@@ -391,15 +400,20 @@ class OperationsSuite(ExercisedSuite):
     @check(over(colours=[SYNC], what=_words))
     def test_a_word_nobody_knows_is_kept_and_warned_about(self, bench: Bench, case: Case) -> None:
         play, call, words = bench.play(SYNC), _call(case), case.what
+        word = f"a status word that nobody knows ({words.unknown!r} at {words.at})"
         try:
             result = _status_read(bench, play, call, words, words.unknown)
-        except MalformedResponse:
+        except MalformedResponse as error:
             if call.operation.startswith("withdrawals."):
                 return  # a payout has no status for it: not reading it is as careful
-            raise
+            fault(
+                f"{call.name}: {word} became a failure",
+                expected="the result, with the word in provider_status and a warning: a provider may add words",
+                found=str(error),
+                look_at="the adapter's table of status words: it has a default",
+            )
         kind: Any = type(result.status)
         wanted = "unrecognised" if "unrecognised" in {str(one) for one in kind} else None
-        word = f"a status word that nobody knows ({words.unknown!r} at {words.at})"
         if (wanted is not None and str(result.status) != wanted) or getattr(result.status, "is_final", False):
             fault(
                 f"{call.name}: {word} became {str(result.status)!r}",
@@ -498,6 +512,29 @@ def _marks_writes(call: Call, requests: list[Request]) -> None:
         fault(
             f"{call.name} only reads, and a request of it says write=True: {marked[0]}",
             expected="a read, which the engine may repeat",
+        )
+
+
+def _writes_once(play: Play, call: Call) -> None:
+    sent = [(one.method, one.path) for run in play.watch.runs for one in run.requests if one.write]
+    for method, path in sent:
+        if (times := sent.count((method, path))) > 1:
+            fault(
+                f"{call.name} sent one write {times} times: {method} {path}",
+                expected="once: one reference is one order, one payout, one refund",
+                look_at=f"{OPERATIONS[call.operation].method} of the adapter",
+            )
+
+
+def _was_made_now(bench: Bench, call: Call, result: Any) -> None:
+    made = getattr(result, "created_at", None)
+    if made is not None and (away := abs(made - bench.clock.now())) > _LONG_AGO:
+        fault(
+            f"{call.name}: created_at is {timedelta(seconds=round(away.total_seconds()))} away from the moment at "
+            "which it was made",
+            expected=bench.clock.now().isoformat(timespec="seconds"),
+            found=made.isoformat(timespec="seconds"),
+            look_at="the zone of the provider's times: where it names none, a local time was taken for UTC",
         )
 
 
