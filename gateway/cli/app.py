@@ -20,6 +20,7 @@ from gateway.cli import (
     callbacks,
     capabilities,
     cards,
+    conformance,
     currencies,
     customers,
     doctor,
@@ -56,7 +57,7 @@ DEMO = "gateway.cli.demo"
 
 # In the order of the help, which shows commands before groups: to see, money in, money out, exchange, running it.
 _GROUPS = (
-    *(sandbox, doctor, providers, capabilities, new_provider, keys, vault),
+    *(sandbox, doctor, providers, capabilities, conformance, new_provider, keys, vault),
     *(orders, refunds, customers, cards),
     *(wallets, withdrawals, transactions, currencies),
     *(markets, trades),

@@ -5,6 +5,8 @@ documentation says, and can be told to pay, to expire and to go wrong. `SandboxS
 fixtures `gateway_sandbox`, `gateway_sandbox_settings` and `sandbox_gateway` do it for a test. Needs the extra
 `sandbox`.
 
+The kit is `gateway.testing.conformance`: `Subject` says what an adapter is examined with, `Conformance` examines it.
+
 Everything here is imported only when it is used.
 """
 
@@ -15,6 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gateway.testing import faults
+    from gateway.testing.conformance.calls import Call
+    from gateway.testing.conformance.runner import examine
+    from gateway.testing.conformance.subject import (
+        CallbackSample,
+        DocumentedFailure,
+        SignatureVector,
+        StatusWords,
+        Subject,
+    )
+    from gateway.testing.conformance.suites import Conformance
     from gateway.testing.delivery import CallbackDelivery, Delivery
     from gateway.testing.installed import installed_sandboxes, sandbox_of
     from gateway.testing.paste import accounts_toml
@@ -31,8 +43,12 @@ if TYPE_CHECKING:
     from gateway.testing.server import SandboxServer
 
 __all__ = [
+    "Call",
     "CallbackDelivery",
+    "CallbackSample",
+    "Conformance",
     "Delivery",
+    "DocumentedFailure",
     "NotInSandbox",
     "OutgoingCallback",
     "Payment",
@@ -42,15 +58,23 @@ __all__ = [
     "SandboxError",
     "SandboxOrder",
     "SandboxServer",
+    "SignatureVector",
+    "StatusWords",
+    "Subject",
     "accounts_toml",
+    "examine",
     "faults",
     "installed_sandboxes",
     "sandbox_of",
 ]
 
 _HOMES = {
+    "Call": "conformance.calls",
     "CallbackDelivery": "delivery",
+    "CallbackSample": "conformance.subject",
+    "Conformance": "conformance.suites",
     "Delivery": "delivery",
+    "DocumentedFailure": "conformance.subject",
     "NotInSandbox": "sandbox",
     "OutgoingCallback": "sandbox",
     "Payment": "sandbox",
@@ -60,7 +84,11 @@ _HOMES = {
     "SandboxError": "sandbox",
     "SandboxOrder": "sandbox",
     "SandboxServer": "server",
+    "SignatureVector": "conformance.subject",
+    "StatusWords": "conformance.subject",
+    "Subject": "conformance.subject",
     "accounts_toml": "paste",
+    "examine": "conformance.runner",
     "installed_sandboxes": "installed",
     "sandbox_of": "installed",
 }

@@ -7,6 +7,7 @@ A new command needs one entry in LINES, by its name: what stands after the name.
 from __future__ import annotations
 
 import itertools
+import json
 import secrets
 import shlex
 from collections.abc import Callable, Iterator
@@ -52,6 +53,7 @@ LINES: dict[str, Line | tuple[Line, ...]] = {
     "doctor": Line(),
     "providers": Line(),
     "capabilities": (Line(), Line("--account aurpay")),
+    "conformance": (Line("{report}"), Line("{failed_report} --all", status=1), Line("no-such-report.json", status=1)),
     "new-provider": (Line("acme --auth hmac"), Line("aurpay", status=1)),
     "keys list": (Line(), Line(_RING)),
     "keys show": (Line(f"{{key}} {_RING}"), Line("nothing --account emirex", status=1)),
@@ -283,6 +285,16 @@ class Things:
         return str(self._made(f"cards create --reference {self._new()} {words}")["provider_id"])
 
     @cached_property
+    def report(self) -> str:
+        """What the conformance kit wrote of an adapter that conforms."""
+        return _reported("report.json", "proved", [])
+
+    @cached_property
+    def failed_report(self) -> str:
+        failure = {"check": "test_it_works", "case": "keys.verify-sync", "message": "keys.verify sent nothing"}
+        return _reported("failed-report.json", "failed", [failure])
+
+    @cached_property
     def invoice(self) -> str:
         return self._invoice("0.0002")
 
@@ -310,3 +322,12 @@ class Things:
         reference = self._new()
         self._made(f"trades create --reference {reference} {_TRADE}")
         return reference
+
+
+def _reported(name: str, state: str, failures: list[dict[str, str]]) -> str:
+    """A report of the conformance kit with one row, in the folder of the test."""
+    row = {"operation": "keys.verify", "variant": "", "state": state, "grade": "D", "checks": 3, "failures": failures}
+    subject = {"name": "acme", "provider": "acme", "conforms": not failures, "rows": [row], "areas": []}
+    data = {"format": 1, "gateway": "0", "complete": True, "conforms": not failures, "subjects": [subject]}
+    Path(name).write_text(json.dumps(data), encoding="utf-8")
+    return name

@@ -197,12 +197,40 @@ class Report:
             raise InvalidRequest(f"{path} cannot be read: {error.strerror}") from None
         except ValueError:
             data = None
-        if not isinstance(data, dict) or data.get("format") != FORMAT or not isinstance(data.get("subjects"), list):
+        if not _is_report(data):
             raise InvalidRequest(
                 f"{path} is no report of the conformance kit of this version",
                 hint="write one with: pytest --gateway-report=report.json",
             )
-        return data
+        return data  # type: ignore[no-any-return]
+
+
+def _is_report(data: Any) -> bool:
+    """Whether this has all that is shown of a report."""
+    try:
+        return bool(
+            data["format"] == FORMAT
+            and {type(data["complete"]), type(data["conforms"])} == {bool}
+            and all(
+                isinstance(row[name], kind)
+                for subject in data["subjects"]
+                for row in (*subject["rows"], *subject["areas"])
+                for name, kind in _SHOWN.items()
+            )
+            and all(isinstance(subject["name"], str) for subject in data["subjects"])
+        )
+    except (KeyError, TypeError):
+        return False
+
+
+_SHOWN: Mapping[str, type] = {
+    "operation": str,
+    "variant": str,
+    "state": str,
+    "grade": str,
+    "checks": int,
+    "failures": list,
+}
 
 
 def _subject(name: str, records: list[Record]) -> SubjectReport:
