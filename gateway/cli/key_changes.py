@@ -80,6 +80,8 @@ def add_key(
 
     Asks for the key's parts, the secret ones without showing them. Where standard input is no terminal, each part is a
     line of it, in the order in which `gateway keys guide create` names them (Emirex: public key, private secret key).
+
+    Without --permission it may do all that the provider knows, and without --ip it works from anywhere.
     """
     here = session(context, config, as_json)
     new = new_key(label, kind=kind, permissions=permission, networks=ip, pool=pool, created=created, expires=expires)

@@ -43,14 +43,14 @@ Kind = Annotated[
 ]
 Permissions = Annotated[
     list[Permission] | None,
-    typer.Option("--permission", help="What the key may do; repeatable. Without it, all that the provider knows."),
+    typer.Option("--permission", help="What the key may do; repeatable."),
 ]
 Addresses = Annotated[
     list[str] | None,
     typer.Option(
         "--ip",
         metavar="ADDRESS",
-        help="An address or network that the key works from; repeatable. Without it, from anywhere.",
+        help="An address or network that the key works from; repeatable.",
     ),
 ]
 Pool = Annotated[

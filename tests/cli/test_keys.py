@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -12,9 +13,12 @@ from cli.conftest import Process
 from cli.kept_keys import Ring
 from gateway.cli import session
 from gateway.cli.app import build
-from gateway.models.keys import KeyState, Permission
+from gateway.engine.drivers import SyncDriver
+from gateway.engine.effects import Effect
+from gateway.models.keys import ApiKey, KeyState, Permission
 from gateway.plugins import load_plugins
 from gateway.secrets import HIDDEN
+from gateway.store import keys as store_keys
 from gateway.testing import SandboxServer, faults
 from gateway_aurpay.sandbox.service import PASSWORD, USERNAME
 from support.printed import document, failure, fields, rows
@@ -210,6 +214,41 @@ def test_that_the_ring_is_not_used_yet_is_told(told: Told, ring: Ring) -> None:
     result = told("keys", "add", "Payout1", *EMIREX, lines=(ring.public, ring.secret))
     assert result.exit_code == 0, result.output
     assert 'used once accounts.emirex says auth = { kind = "ring" }.' in result.stdout
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_an_interrupt_while_a_key_is_kept_leaves_it_whole_or_not_at_all(
+    asked: Told, ring: Ring, monkeypatch: pytest.MonkeyPatch, written: bool
+) -> None:
+    """Ctrl-C in the walk, between the vault and the store, and right after the row is committed."""
+    ring.make()
+    add, carry_out = store_keys.add, SyncDriver._carry_out
+    rows: list[str] = []
+
+    def adds(connection: Any, key: ApiKey, *more: Any) -> None:
+        if not written:
+            raise KeyboardInterrupt
+        add(connection, key, *more)
+        rows.append(key.label)
+
+    def carries_out(driver: SyncDriver, effect: Effect) -> Any:
+        value = carry_out(driver, effect)
+        if rows:
+            rows.clear()
+            raise KeyboardInterrupt
+        return value
+
+    walk = ("keys", "create", *EMIREX, "--label", "Payout1", *PAYOUT)
+    lines = ("", "", "", "", ring.secret, ring.public, "", "", "")
+    with monkeypatch.context() as patch:
+        patch.setattr(store_keys, "add", adds)
+        patch.setattr(SyncDriver, "_carry_out", carries_out)
+        result = asked(*walk, lines=lines)
+    assert result.exit_code == 130, result.output
+    said = "the key Payout1 had been kept by then" if written else "nothing was kept"
+    assert f"error: interrupted: {said}\n" in result.stderr
+    assert [key.label for key in ring.kept()] == (["Payout1"] if written else [])
+    assert ring.secrets() == ({ring.secret} if written else set())
 
 
 # Changing it
