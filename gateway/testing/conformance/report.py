@@ -43,7 +43,9 @@ class Record:
     case: str
     message: str = ""
     table: tuple[Mapping[str, str], ...] = ()
-    """The account's table and, with it, the provider's; once a subject is enough."""
+    """The account's table; once a subject is enough."""
+    provided: tuple[str, ...] = ()
+    """With it: the rows that the provider's own table declares as supported. An account's settings may change them."""
 
     @property
     def passed(self) -> bool:
@@ -61,20 +63,30 @@ class Record:
             case=case.id,
             message=message,
             table=table_data(subject) if table else (),
+            provided=_provided(subject) if table else (),
         )
 
     def to_dict(self) -> dict[str, Any]:
-        return {**vars(self), "table": [dict(row) for row in self.table]}
+        return {**vars(self), "table": [dict(row) for row in self.table], "provided": list(self.provided)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Record:
-        return cls(**{**data, "table": tuple(data.get("table", ()))})
+        return cls(**{**data, "table": tuple(data.get("table", ())), "provided": tuple(data.get("provided", ()))})
 
 
 def table_data(subject: Subject) -> tuple[Mapping[str, str], ...]:
     from gateway.testing.conformance.bench import table_of
 
     return tuple(row.to_dict() for row in table_of(subject))
+
+
+def _provided(subject: Subject) -> tuple[str, ...]:
+    rows = subject.provider.capabilities.rows
+    return tuple(_name(row.operation, row.variant) for row in rows if row.support == "supported")
+
+
+def _name(operation: str, variant: str) -> str:
+    return f"{operation}:{variant}" if variant else operation
 
 
 @dataclass
@@ -103,7 +115,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        return f"{self.operation}:{self.variant}" if self.variant else self.operation
+        return _name(self.operation, self.variant)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -128,6 +140,7 @@ class SubjectReport:
     provider: str
     rows: list[Row]
     areas: list[Row]
+    provided: tuple[str, ...] = ()
 
     @property
     def conforms(self) -> bool:
@@ -135,9 +148,12 @@ class SubjectReport:
 
     def not_proved(self) -> Iterator[str]:
         """What is not proved, in words."""
-        for row in (*self.rows, *self.areas):
+        for row in self.rows:
             if row.state is State.NOT_EXERCISED:
                 yield f"{self.name}: {row.name} is declared as supported and was not exercised"
+        for row in self.areas:
+            if row.state is State.NOT_EXERCISED:
+                yield f"{self.name}: {row.name} was not examined"
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -158,7 +174,7 @@ class Report:
 
     @property
     def conforms(self) -> bool:
-        return bool(self.subjects) and all(subject.conforms for subject in self.subjects)
+        return bool(self.subjects) and all(subject.conforms for subject in self.subjects) and not self.not_proved()
 
     @property
     def failures(self) -> list[Record]:
@@ -167,7 +183,16 @@ class Report:
         ]
 
     def not_proved(self) -> list[str]:
-        return [words for subject in self.subjects for words in subject.not_proved()]
+        return [words for subject in self.subjects for words in subject.not_proved()] + list(self._of_no_account())
+
+    def _of_no_account(self) -> Iterator[str]:
+        """Rows of a provider's table that the accounts of its subjects do not have."""
+        for provider in dict.fromkeys(subject.provider for subject in self.subjects):
+            subjects = [subject for subject in self.subjects if subject.provider == provider]
+            known = {row.name for subject in subjects for row in subject.rows if row.support == "supported"}
+            for name in dict.fromkeys(name for subject in subjects for name in subject.provided):
+                if name not in known:
+                    yield f"{provider}: {name} is declared as supported, and no subject has an account that offers it"
 
     @classmethod
     def of(cls, records: Iterable[Record], *, complete: bool = True) -> Report:
@@ -252,4 +277,5 @@ def _subject(name: str, records: list[Record]) -> SubjectReport:
         row.records.append(record)
         if record.check.startswith(exercising) and record.passed:
             row.exercised = True
-    return SubjectReport(name, records[0].provider, list(rows.values()), list(areas.values()))
+    provided = next((record.provided for record in records if record.table), ())
+    return SubjectReport(name, records[0].provider, list(rows.values()), list(areas.values()), provided)
