@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from gateway.contracts.adapter import Auth, LoginAuth
 from gateway.engine.rates import Headrooms, RateWindow
-from gateway.errors import NotFound, Outcome, PermissionDenied
+from gateway.errors import GatewayError, NotFound, Outcome, PermissionDenied
 from gateway.models.keys import ApiKey, KeyState, Permission
 
 __all__ = ["Address", "HeldKey", "Ring"]
@@ -44,6 +44,7 @@ class HeldKey:
         self.credentials = credentials
         self.signs = signs
         self.login: LoginAuth | None = auth if isinstance(auth, LoginAuth) else None
+        self.login_refusal: GatewayError | None = None
         self.in_flight = 0
         self._lock = threading.Lock()
 

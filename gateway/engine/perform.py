@@ -179,21 +179,14 @@ def _exchange(run: Performance, request: Request) -> Flow[Any]:
         sending += 1
         held = yield from _key(run, request, without)
         with held.used():
-            if request.signed:
-                yield from _login(run, held)
-            place = yield from _wait_for_rate(run, request, held, alone=bool(without))
-            with held.standing_in(place):
-                if place is not held:
-                    yield from _login(run, place)
-                signed, verdict = yield from _send(run, place, request, sending)
-            held = place
+            held, signed, verdict = yield from _attempt(run, request, held, sending, alone=bool(without))
         if verdict.error is None:
             if held.key.refused_at is not None and request.signed:
                 yield from keys.accepted(account, held)
             return verdict.value
         if isinstance(verdict.error, AuthenticationFailed) and request.signed:
             # A 401 means that nothing was done, so a write too may be repeated, once, with a renewed or another key.
-            if held.login is not None and not renewed and not without:
+            if held.login is not None and signed is not None and not renewed and not without:
                 held.login.refused(signed)
                 renewed = True
                 continue
@@ -242,20 +235,49 @@ def _another(run: Performance, held: HeldKey) -> Flow[bool]:
     return True
 
 
-def _login(run: Performance, held: HeldKey) -> Flow[None]:
-    """Obtain a key where one is due; a hundred calls at once make one login."""
+def _attempt(
+    run: Performance, request: Request, held: HeldKey, sending: int, *, alone: bool
+) -> Flow[tuple[HeldKey, Request | None, Verdict]]:
+    """One sending, with this key or one that stands in for it: which one it was, what was sent, and how it went. Of a
+    key that could not be obtained nothing is sent.
+    """
+    refusal = (yield from _login(run, held)) if request.signed else None
+    if refusal is not None:
+        return held, None, Verdict(error=refusal)
+    place = yield from _wait_for_rate(run, request, held, alone=alone)
+    with held.standing_in(place):
+        refusal = (yield from _login(run, place)) if place is not held else None
+        if refusal is not None:
+            return place, None, Verdict(error=refusal)
+        signed, verdict = yield from _send(run, place, request, sending)
+        return place, signed, verdict
+
+
+def _login(run: Performance, held: HeldKey) -> Flow[GatewayError | None]:
+    """Obtain a key where one is due; a hundred calls at once make one login, and are refused with it. Returns the
+    refusal.
+    """
     auth = held.login
     if auth is None or not auth.login_due():
-        return
-    lane = f"login {run.account.name} {held.label}"
+        return None
+    lane, known = f"login {run.account.name} {held.label}", held.login_refusal
     yield Enter(lane, run.deadline.remaining())
     try:
-        if auth.login_due():
-            inner = Performance(run.account, "keys.issue", run.deadline)
+        if not auth.login_due():
+            return None
+        if held.login_refusal is not None and held.login_refusal is not known:
+            # Refused while this one waited: asked again at once, a provider may lock the user out.
+            return GatewayError.from_dict(held.login_refusal.to_dict())
+        inner = Performance(run.account, "keys.issue", run.deadline)
+        try:
             yield from perform(inner, Begun(auth.login()))
+        except AuthenticationFailed as error:
+            held.login_refusal = GatewayError.from_dict(error.to_dict())  # this one is told of its own call
+            return error
     finally:
         yield Leave(lane)
     run.account.learn_secrets()
+    return None
 
 
 def _wait_for_rate(run: Performance, request: Request, held: HeldKey, *, alone: bool) -> Flow[HeldKey]:

@@ -238,7 +238,7 @@ def rotate(
     def work() -> Flow[Rotation]:
         row = yield from _replaceable(core, opened, label)
         made = _made(opened, _like(new, row.key), KeyOrigin.IMPORTED)
-        yield from _absent(core, made, deadline)
+        yield from _absent(core, made, deadline, replaces=label)
         if check:
             yield from _check(opened, made, deadline)
 
@@ -622,13 +622,17 @@ def _free(core: Core, opened: OpenAccount, label: str) -> Flow[None]:
     yield from transact(work)
 
 
-def _absent(core: Core, made: _Made, deadline: Deadline) -> Flow[None]:
-    """Raises Conflict when the label is taken, or the key is there under another, before anything is sent or kept."""
+def _absent(core: Core, made: _Made, deadline: Deadline, *, replaces: str | None = None) -> Flow[None]:
+    """Raises Conflict when the label is taken, or the key is there under another, before anything is sent or kept. A
+    login may replace one of the same user: its password has changed.
+    """
     opened = made.account
     yield from _free(core, opened, made.key.label)
     if opened.works_with_ring:
         yield from engine.refresh(opened, deadline)
     for held in opened.ring.keys if made.held.signs and opened.works_with_ring else ():
+        if held.login is not None and held.label == replaces:
+            continue
         if held.signs and held.auth.key_id == made.held.auth.key_id:
             # Twice in the ring it would seem to have twice its calls, and ending one would end the other.
             raise Conflict(

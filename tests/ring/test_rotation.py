@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import pytest
 
 from gateway import Money, OrderRequest
 from gateway.errors import Conflict, GatewayError, UnsupportedOperation
-from gateway.models import CustomerRequest, NewKey, TradeRequest
+from gateway.models import CustomerRequest, NewKey, Permission, TradeRequest
 from gateway.plugins import load_plugins
 from gateway.secrets import Secret
 from gateway.testing import SandboxServer
@@ -26,67 +25,13 @@ from gateway_aurex.sandbox import AurexSandbox
 from gateway_aurpay.sandbox import AurpaySandbox
 from gateway_emirex.sandbox import EmirexSandbox
 from ring.ringed import MASTER, Place, Service, actions, cart, new, ring_account
+from ring.scripts import PATIENCE, Script, pause, told
 from support.colours import Opened
 from support.loopback import Hold, Loopback
 from support.toy import good
 from support.virtual import VirtualClock
 
-PATIENCE = 60.0
 WORKERS = 3
-
-Script = Generator[Any, Any, Any]
-"""A body for both colours: what it yields is a call, and what comes back its result."""
-
-
-def told(colour: str, script: Callable[[Any, int], Script]) -> Callable[[Any, int], Any]:
-    """The script as `Opened.together` takes it."""
-
-    def blocking(gateway: Any, index: int) -> Any:
-        return _carried_out(script(gateway, index))
-
-    async def waiting(gateway: Any, index: int) -> Any:
-        return await _carried_out_in_a_task(script(gateway, index))
-
-    return blocking if colour == "sync" else waiting
-
-
-def _carried_out(script: Script) -> Any:
-    result: Any = None
-    while True:
-        try:
-            result = script.send(result)
-        except StopIteration as end:
-            return end.value
-        if result is pause:
-            time.sleep(0.002)
-        elif hasattr(result, "__next__"):
-            result = list(result)
-
-
-async def _carried_out_in_a_task(script: Script) -> Any:
-    result: Any = None
-    error: BaseException | None = None
-    while True:
-        try:
-            call = script.send(result) if error is None else script.throw(error)
-        except StopIteration as end:
-            return end.value
-        result, error = None, None
-        try:
-            if call is pause:
-                await asyncio.sleep(0.002)
-            elif hasattr(call, "__anext__"):
-                result = [item async for item in call]
-            elif asyncio.iscoroutine(call):
-                result = await call
-            else:
-                result = call
-        except Exception as caught:
-            error = caught
-
-
-def pause() -> None:
-    """What a script yields to let others go on."""
 
 
 class Load:
@@ -279,7 +224,7 @@ def test_at_emirex(colour: str, place: Place) -> None:
 
     def key(number: int) -> NewKey:
         parts = {"public_key": Secret(f"P{number}"), "secret": Secret(f"S{number}")}
-        return NewKey(label=f"Key{number}", parts=parts, permissions=frozenset({"read", "trade"}))
+        return NewKey(label=f"Key{number}", parts=parts, permissions=frozenset({Permission.READ, Permission.TRADE}))
 
     with SandboxServer([sandbox]) as server:
         account = {**server.account("emirex"), "auth": {"kind": "ring"}}
@@ -369,7 +314,7 @@ def test_in_another_process_too(place: Place) -> None:
 
                     def revoked(label: str = label) -> bool:
                         try:
-                            return gw.keys.revoke(label, account="shop", ended=True).state == "revoked"
+                            return bool(gw.keys.revoke(label, account="shop", ended=True).state == "revoked")
                         except Conflict:
                             return False
 
@@ -534,18 +479,15 @@ def test_what_a_rotation_says(colour: str, place: Place) -> None:
     """What the new key does not say is as it was, and what cannot be is told before anything is changed."""
     service = Service("secret-key1", "secret-key2", "secret-key3")
     with Loopback(app=service) as server, place.gateway(colour, server.url) as gw:
-        was = new("key1", permissions={"read"}, networks=["203.0.113.7"], pool="low")
+        was = new("key1", permissions=[Permission.READ], networks=["203.0.113.7"], pool="low")
         gw.keys.add(was, account="shop")
         for wrong in (new("key1"), new("unlabelled"), new("key4"), new("key2", "secret-key1")):
             with pytest.raises(GatewayError):
                 gw.keys.rotate("key1", wrong, account="shop")
         assert gw.keys.get("key1", account="shop").state == "active"
         assert place.kept() == {"shop/key1": "secret-key1"}
-        rotated = gw.keys.rotate("key1", new("key2", permissions={"read", "trade"}), account="shop")
-        assert (rotated.new.permissions, rotated.new.networks, rotated.new.pool) == (
-            {"read", "trade"},
-            ("203.0.113.7/32",),
-            "low",
-        )
+        rotated = gw.keys.rotate("key1", new("key2", permissions=[Permission.READ, Permission.TRADE]), account="shop")
+        assert sorted(rotated.new.permissions) == ["read", "trade"]
+        assert (rotated.new.networks, rotated.new.pool) == (("203.0.113.7/32",), "low")
         with pytest.raises(Conflict, match="only an active key"):
             gw.keys.rotate("key1", new("key3"), account="shop")
