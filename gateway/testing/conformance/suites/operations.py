@@ -192,7 +192,8 @@ class ExercisedSuite(Suite):
         try:
             raised = _raised(lambda: call.make(play, prepared))
         except (AttributeError, TypeError):
-            _is_a_result(call, _run(play, call).result)  # the gateway could do nothing with what it got
+            if (run := _run(play, call)).done:
+                _is_a_result(call, run.result)  # the gateway could do nothing with what it got
             raise
         for run in play.watch.runs:
             if run.operation == call.operation and run.requests:
@@ -720,6 +721,12 @@ def _judged(
     if wanted == "repeated":
         if raised is not None:
             fault(f"{what}; it is repeated once, and that works", expected="a result", found=f"{raised!r}")
+        if arrived <= asked:
+            fault(
+                f"{call.name} swallowed an error: {weather.words}, and it returned a result",
+                expected="the request repeated, and its good answer",
+                look_at="answers that are not looked at, and except clauses in the adapter's operations",
+            )
         if arrived != asked + 1 or (is_write and arrived != 2):
             fault(
                 f"{what}, and the provider received it {arrived} times; the adapter had asked for it {asked} times",

@@ -9,12 +9,14 @@ import contextlib
 import io
 import json
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from gateway.accounts import secrets_in
 from gateway.errors import GatewayError
 from gateway.exchange import Request, Signing
+from gateway.secrets import Redactor
 from gateway.testing import faults
 from gateway.testing.conformance import scanning
 from gateway.testing.conformance.bench import Bench, Play
@@ -24,11 +26,12 @@ from gateway.testing.conformance.colours import COLOURS, SYNC
 from gateway.testing.conformance.faults import fault
 from gateway.testing.conformance.secrets import secret_texts
 from gateway.testing.conformance.subject import Subject
-from gateway.testing.conformance.tap import leaves, replaced
+from gateway.testing.conformance.tap import Exchange, leaves, replaced, wire_data
 
 __all__ = ["RedactionSuite"]
 
 _AREA = "redaction"
+_CARD = re.compile("[3-6][0-9]{12,18}")
 _SHORTEST = 8  # a CVV or a code stands somewhere in any text
 
 Canaries = list[tuple[str, str]]
@@ -105,6 +108,7 @@ class RedactionSuite(Suite):
                     expected="Request(…, quiet=True), so that the answer is left out of every report",
                 )
         canaries = _canaries(bench) + [(what, text) for what, text in revealed if len(text) >= _SHORTEST]
+        canaries += _card_numbers(call, bench.tapped.exchanges[before:])
         _not_in(said.getvalue(), canaries, f"logs at DEBUG during {call.name}")
         _not_in(scanning.shown(result), canaries, f"the result of {call.name} (repr, str, JSON)")
         if own is not None:
@@ -168,7 +172,9 @@ class RedactionSuite(Suite):
             assert row.call is not None
             prepared = row.call.prepare(play)
             play.watch.forget()
+            before = len(bench.tapped.exchanges)
             _told(play, row.call, prepared)
+            canaries += _card_numbers(row.call, bench.tapped.exchanges[before:])
             for run in play.watch.runs:
                 for item in getattr(run.result, "items", (run.result,)):
                     canaries += [
@@ -204,6 +210,21 @@ def _failures_saying(subject: Subject, call: Call, text: str) -> Iterator[tuple[
 def _canaries(bench: Bench) -> Canaries:
     bench.start()
     return secret_texts(bench.subject, bench.settings)
+
+
+def _card_numbers(call: Call, exchanges: Iterable[Exchange]) -> Canaries:
+    """What looks like a card's number in the answers of calls about cards, whether the adapter calls it a secret or
+    not.
+    """
+    if not call.operation.startswith("cards."):
+        return []
+    hides = Redactor().text
+    texts = [value for exchange in exchanges for _, value in leaves(wire_data(exchange.answer))]
+    return [
+        ("the number of a card", text)
+        for text in texts
+        if isinstance(text, str) and _CARD.fullmatch(text) and hides(text) != text
+    ]
 
 
 def _not_in(text: str, canaries: Canaries, where: str) -> None:

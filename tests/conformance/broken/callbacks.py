@@ -1,0 +1,145 @@
+"""Adapters that believe callbacks, or fail at them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from conformance.acme import WINDOW, AcmeAdapter, signature
+from conformance.broken.fault import fails
+from gateway.contracts import IncomingCallback, NewOrder, Notice, Proof
+from gateway.exchange import Request
+from gateway.models import OrderStatus, ProviderOrder
+
+_REPLAYED = "test_replayed_and_duplicated_ones_change_nothing"
+_MALFORMED = "test_malformed_ones_are_read_without_a_failure"
+
+
+@fails("test_a_forged_one_proves_nothing", "a forged callback was believed: proof matches")
+class BelievesAnybody(AcmeAdapter):
+    """Says that the proof of every callback matches."""
+
+    def proof(self, callback: IncomingCallback) -> Proof:
+        return Proof.MATCHES
+
+
+@fails("test_a_forged_one_proves_nothing", "a callback without any header was believed")
+class BelievesWhatIsNotSigned(AcmeAdapter):
+    """Checks the proof of a callback only where one is there."""
+
+    def proof(self, callback: IncomingCallback) -> Proof:
+        return super().proof(callback) if "x-sign" in callback.headers else Proof.MATCHES
+
+
+@fails("test_a_forged_one_proves_nothing", "a forged callback was believed: proof absent")
+class ChecksNoProof(AcmeAdapter):
+    """Does not check the proof of callbacks although the account has the secret for it."""
+
+    def proof(self, callback: IncomingCallback) -> Proof:
+        return Proof.ABSENT
+
+
+@fails("test_it_works_and_a_genuine_one_leads_to_the_order", "a genuine callback was not taken for one: proof differs")
+class ChecksTheBodyAlone(AcmeAdapter):
+    """Checks the signature of a callback over its body alone, where the provider signs time and address too."""
+
+    def proof(self, callback: IncomingCallback) -> Proof:
+        secret = self.settings.callback.secret
+        assert secret is not None
+        same = signature(secret, callback.body.decode("utf-8", "replace")) == callback.headers.get("x-sign")
+        return Proof.MATCHES if same else Proof.DIFFERS
+
+
+@fails("test_what_a_body_says_is_read_at_the_provider_first", "was believed: an order that nobody has paid is paid")
+class BelievesTheBody(AcmeAdapter):
+    """Remembers what the body of a callback says of an order, and tells that instead of what the provider answers."""
+
+    told: str | None = None
+
+    def read_callback(self, callback: IncomingCallback) -> Notice:
+        notice = super().read_callback(callback)
+        if b'"paid"' in callback.body:
+            self.told = notice.provider_id
+        return notice
+
+    def order(self, data: dict[str, Any]) -> ProviderOrder:
+        read = super().order(data)
+        believed = self.told is not None and read.provider_id == self.told
+        return read.model_copy(update={"status": OrderStatus.PAID}) if believed else read
+
+
+@fails(_REPLAYED, "callbacks that came again changed what the order has received")
+class CountsCallbacks(AcmeAdapter):
+    """Adds up what callbacks say was paid, so that one which comes three times counts three times."""
+
+    def __init__(self, account: Any) -> None:
+        super().__init__(account)
+        self.times: dict[str | None, int] = {}
+
+    def read_callback(self, callback: IncomingCallback) -> Notice:
+        notice = super().read_callback(callback)
+        self.times[notice.provider_id] = self.times.get(notice.provider_id, 0) + 1
+        return notice
+
+    def order(self, data: dict[str, Any]) -> ProviderOrder:
+        read = super().order(data)
+        times = self.times.get(read.provider_id, 1)
+        return read.model_copy(update={"received": read.received and read.received * times})
+
+
+@fails(_REPLAYED, "a callback that was kept for two days is believed")
+class ForgetsTheTime(AcmeAdapter):
+    """Does not look at the time of a callback's proof."""
+
+    def is_timely(self, time: str, now: datetime) -> bool:
+        return True
+
+
+@fails(_REPLAYED, "a callback from the future is believed")
+class LooksBackOnly(AcmeAdapter):
+    """Refuses callbacks that are too old, and believes those from the future."""
+
+    def is_timely(self, time: str, now: datetime) -> bool:
+        try:
+            return now - datetime.fromisoformat(time) <= WINDOW
+        except (ValueError, TypeError):
+            return False
+
+
+@fails(_MALFORMED, "read_callback raised JSONDecodeError for a callback of b''")
+class FailsAtNonsense(AcmeAdapter):
+    """Raises an exception for a callback that is no JSON."""
+
+    def number(self, body: bytes) -> str | None:
+        data = json.loads(body)
+        return str(data["order"]) if isinstance(data, dict) and "order" in data else None
+
+
+@fails(_MALFORMED, "names the order []", forge=lambda self, sandbox, callback: replace(callback, headers={}))
+class TakesAnythingForANumber(AcmeAdapter):
+    """Takes whatever stands in the body for the order's number."""
+
+    def number(self, body: bytes) -> Any:
+        try:
+            data = json.loads(body)
+        except (ValueError, RecursionError):
+            return None
+        return next(iter(data.values()), None) if isinstance(data, dict) else None
+
+
+@fails("test_it_works_and_a_genuine_one_leads_to_the_order", "made no callback for an order that was paid")
+class HidesItsAddress(AcmeAdapter):
+    """Does not hand the address of callbacks to the provider."""
+
+    def new_order(self, order: NewOrder) -> Request:
+        return super().new_order(replace(order, callback_url=None))
+
+
+@fails("test_it_works_and_a_genuine_one_leads_to_the_order", "was read as one about")
+class ReadsAnotherNumber(AcmeAdapter):
+    """Reads another field than the order's number from a callback."""
+
+    def number(self, body: bytes) -> str | None:
+        return "A0" if super().number(body) is not None else None

@@ -1,0 +1,64 @@
+"""Adapters that do something twice, or let the engine do it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from conformance.acme import AcmeAdapter
+from conformance.broken.fault import fails
+from gateway.contracts import NewOrder, NewRefund, NewWithdrawal
+from gateway.errors import GatewayError
+from gateway.exchange import Operation, Request, ask
+from gateway.models import ProviderOrder, ProviderRefund, ProviderWithdrawal
+
+_WORKS = "test_it_works_and_gives_what_it_should"
+
+
+@fails(
+    _WORKS,
+    "withdrawals.create:address changes something at the provider, and no request",
+)
+class DeclaresAPayoutARead(AcmeAdapter):
+    """Does not say that a payout is a write, so that the engine repeats it after a time-out."""
+
+    def new_payout(self, withdrawal: NewWithdrawal) -> Request:
+        return replace(super().new_payout(withdrawal), write=False)
+
+
+@fails(
+    _WORKS,
+    "refunds.create changes something at the provider, and no request",
+)
+class DeclaresARefundARead(AcmeAdapter):
+    """Does not say that a refund is a write."""
+
+    def create_refund(self, refund: NewRefund) -> Operation[ProviderRefund]:
+        return (yield from ask(Request("POST", f"/orders/{refund.order}/refund"), self.read_refund))
+
+
+@fails(_WORKS, "orders.get only reads, and a request of it says write=True")
+class DeclaresAReadAWrite(AcmeAdapter):
+    """Says that reading an order is a write: a time-out of it leaves an outcome that is unknown."""
+
+    def get_order(self, provider_id: str) -> Operation[ProviderOrder]:
+        return (yield from ask(Request("GET", f"/orders/{provider_id}", write=True), self.read_order))
+
+
+@fails("test_what_goes_wrong_on_the_way_is_told_as_it_is", "and the write was sent 2 times", within="withdrawals")
+class RetriesPayouts(AcmeAdapter):
+    """Makes a payout again when it failed."""
+
+    def create_withdrawal(self, withdrawal: NewWithdrawal) -> Operation[ProviderWithdrawal]:
+        try:
+            return (yield from super().create_withdrawal(withdrawal))
+        except GatewayError:
+            return (yield from super().create_withdrawal(withdrawal))
+
+
+@fails(_WORKS, "orders.create:coin sent one write 2 times")
+class OrdersTwice(AcmeAdapter):
+    """Makes two orders under one reference, and tells of the second."""
+
+    def create_order(self, order: NewOrder) -> Operation[ProviderOrder]:
+        yield from super().create_order(order)
+        return (yield from super().create_order(order))
