@@ -10,10 +10,10 @@ CANDIDATES := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format aio docs bench clean
+.PHONY: help demo test test-scaffold check format aio docs bench clean
 
 help:  ## show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 23
 
 demo: $(VENV)/.installed-all  ## see orders, payouts and failures run against local sandboxes of all providers
 	@$(BIN)/gateway demo
@@ -23,6 +23,9 @@ test: $(VENV)/.installed-dev  ## run the tests, with coverage by branch
 	$(BIN)/coverage run -m pytest -n auto
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+test-scaffold: $(VENV)/.installed-dev  ## generate providers, install them into a clean environment and run them
+	$(BIN)/python .ci/test_scaffold.py
 
 check: $(VENV)/.installed-dev  ## format, lint, strict types, import rules
 	$(BIN)/ruff format --check

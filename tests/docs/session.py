@@ -4,6 +4,7 @@
   loaded as it is written; then its accounts are led to sandboxes on loopback, and everything below uses that.
 - A `python` block runs in the page's one namespace. One that begins with a file's name is that file: it is imported
   when something needs it, run by pytest when it is a test, and no later than at the end.
+- A `diff` block changes files that are there, as `git apply` does.
 - `sh` and `console` blocks run: `gateway` in this process through the whole command line, or as a process of its own
   where it serves until it is stopped. Somebody is there, who answers every question with yes; what else is entered
   stands above the block: `<!-- entered: one | two -->`.
@@ -37,7 +38,7 @@ from typer.testing import CliRunner
 
 from docs.blocks import ROOT, Block
 from docs.shell import Command, agrees, commands
-from gateway import Gateway, Money
+from gateway import Gateway, Money, plugins
 from gateway.cli import session as cli_session
 from gateway.cli.app import build
 from gateway.plugins import load_plugins
@@ -143,6 +144,16 @@ class Session:
         exec(compiled, self.names)
         self._keep(self.names)
 
+    def _run_diff(self, block: Block, text: str) -> None:
+        # Were there a repository above the folder, git would apply it there.
+        env = {**os.environ, "GIT_CEILING_DIRECTORIES": str(self.folder.parent)}
+        done = subprocess.run(
+            ["git", "apply", "-"], input=text, cwd=self.folder, env=env, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        self._forget_modules()  # the next command sees what is there now
+        plugins._load.cache_clear()
+
     def _run_json(self, block: Block, text: str) -> None:
         json.loads(text)
 
@@ -234,7 +245,7 @@ class Session:
 
     def _pytest(self, command: Command, words: list[str]) -> tuple[int, str]:
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *words],
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(word for word in words if word != "-q")],
             cwd=self.folder,
             env=dict(os.environ),
             capture_output=True,
@@ -247,7 +258,8 @@ class Session:
     def _pip(self, command: Command, words: list[str]) -> tuple[int, str]:
         """Nothing is installed: what is named has to be what the project offers, or what its tests have."""
         assert words.pop(0) == "install"
-        if words == ["--editable", "."]:
+        if words[:1] == ["--editable"]:
+            assert words[1:] in (["."], [".[dev]"]), words
             self._install()
             return 0, ""
         for word in words:
@@ -261,18 +273,21 @@ class Session:
     def _install(self) -> None:
         """The distribution that the page has written, as an installer would make it known."""
         project = tomllib.loads((self.folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-        about = f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+        packages = self.folder / "src" if (self.folder / "src").is_dir() else self.folder
+        about = str(packages / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info")
         self.write(
             f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
         )
         points = project["entry-points"]["gateway"]
         lines = "".join(f"{name} = {module}\n" for name, module in points.items())
         self.write(f"{about}/entry_points.txt", f"[gateway]\n{lines}")
-        for requirement in (*project["dependencies"], *project["optional-dependencies"]["test"]):
+        (extra,) = project["optional-dependencies"].values()
+        for requirement in (*project["dependencies"], *extra):
             self._pip(Command(()), ["install", requirement])
         # Plugins are loaded once for what is allowed: this is a set that nobody else has.
         self._monkeypatch.setenv("GATEWAY_PLUGINS", ",".join([*sorted(load_plugins().providers), *points]))
-        self._monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(self.folder), os.environ.get("PYTHONPATH", "")]))
+        self._monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(packages), os.environ.get("PYTHONPATH", "")]))
+        self._monkeypatch.syspath_prepend(str(packages))
         importlib.invalidate_caches()
 
     def _make(self, command: Command, words: list[str]) -> tuple[int, str]:
@@ -314,16 +329,19 @@ class Session:
             status = child.wait(PATIENCE)
             assert status in ((130,) if "--follow" in command.words else (0,)), (command.words, status)
 
-    def close(self) -> None:
-        for _, child in self._serving:
-            if child.poll() is None:
-                child.kill()
-                child.wait(PATIENCE)
+    def _forget_modules(self) -> None:
         for name in set(sys.modules) - self._modules:
             module = sys.modules[name]
             if str(getattr(module, "__file__", None) or "").startswith(str(self.folder)):
                 self._keep(vars(module))
                 del sys.modules[name]
+
+    def close(self) -> None:
+        for _, child in self._serving:
+            if child.poll() is None:
+                child.kill()
+                child.wait(PATIENCE)
+        self._forget_modules()
         sys.modules.pop("shop", None)
         for gateway in self._gateways.values():
             with contextlib.suppress(Exception):
