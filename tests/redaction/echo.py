@@ -78,8 +78,8 @@ class Front:
             return int(status), "text/html; charset=utf-8", page.encode()
         # Where the three providers have the words of an error, and where nobody has.
         envelope = {"code": 400, "result": False, "success": False, "message": said, "msg": said, "error": said}
-        content = json.dumps({**envelope, "errors": [said], "data": {"seen": said}, said: said})
-        return int(status), "application/json", (content[:-30] if how == "broken" else content).encode()
+        content = json.dumps({**envelope, "errors": [said], "data": {"seen": said}, said: said, "end": "-" * 30})
+        return int(status), "application/json", (content[:-20] if how == "broken" else content).encode()
 
 
 _HEADERS = (b"x-echo", b"set-cookie", b"etag", b"www-authenticate", b"retry-after", b"date", b"server")

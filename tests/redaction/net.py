@@ -27,15 +27,17 @@ from pydantic import BaseModel
 from gateway.exchange import Response
 from gateway.telemetry import instrument
 
-__all__ = ["Leak", "Net", "canary", "written"]
+__all__ = ["STEM", "Leak", "Net", "canary", "written"]
 
+STEM = "CANARY-OF-THE-TESTS-"
+"""How each begins, so that one that was cut off is found as well."""
 ENDING = "+7/x=Q~%41"
 """What percent-encoding, JSON and Base64 each write differently; and it can stand in a header."""
 
 
 def canary(what: str) -> str:
     """A secret that stands nowhere by accident."""
-    return f"CANARY-{what.replace(' ', '-')}-{ENDING}"
+    return f"{STEM}{what.replace(' ', '-')}-{ENDING}"
 
 
 def written(secret: str) -> set[bytes]:
@@ -143,9 +145,12 @@ class Net:
         data = self._measured.get_metrics_data()
         self.take("the measurements", data.to_json() if data is not None else "")
         everything = b"\n".join({text for _, text in self.caught})
+        looked_for = {what: secret for what, secret in self.canaries.items() if not secret.startswith(STEM)}
+        if any(form in everything for form in written(STEM)):
+            looked_for = {**self.canaries, "a part of one": STEM}
         found = {
             f"{what} is in {where}": _around(text, form)
-            for what, secret in self.canaries.items()
+            for what, secret in looked_for.items()
             for form in written(secret)
             if form in everything
             for where, text in self.caught
