@@ -24,6 +24,7 @@ from gateway.config import account_settings
 from gateway.contracts.adapter import Account, Adapter, Provider
 from gateway.exchange import Request
 from gateway.plugins import Plugin, Plugins
+from gateway.testing.conformance.calls import Call
 from gateway.testing.conformance.clock import KitClock
 from gateway.testing.conformance.colours import SYNC, Blocking
 from gateway.testing.conformance.subject import Subject
@@ -118,7 +119,7 @@ class Play:
     account: str = ACCOUNT
     _customer: str | None = None
     _card: str | None = None
-    _prepared: dict[Any, Any] = field(default_factory=dict)
+    _kept: dict[str, Any] = field(default_factory=dict)
 
     @property
     def sandbox(self) -> Any:
@@ -156,6 +157,14 @@ class Play:
             request = CardRequest(reference=self.new("card"), customer=self.customer, **self.bench.subject.card)
             self._card = str(self.gw.cards.create(request, account=self.account).provider_id)
         return self._card
+
+    def prepared(self, call: Call) -> Any:
+        """What has to be there before this call: made once where the call leaves it as it is, else anew."""
+        if not call.keeps:
+            return call.prepare(self)
+        if call.name not in self._kept:
+            self._kept[call.name] = call.prepare(self)
+        return self._kept[call.name]
 
     def pay(self, provider_id: str, how: str = "exact") -> None:
         """The payer pays this order in the sandbox."""

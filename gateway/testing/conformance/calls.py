@@ -52,6 +52,8 @@ class Call:
     amounts: tuple[str, ...] = ()
     several: Callable[[Play], Any] | None = None
     """Makes one more of what is listed; where a list has nothing that can be made, None."""
+    keeps: bool = False
+    """A read that leaves what was prepared as it is, so that it can be made again with the same."""
 
     @property
     def name(self) -> str:
@@ -159,11 +161,13 @@ def _orders(subject: Subject) -> list[Call]:
         ),
         Call(
             operation="orders.get",
+            keeps=True,
             prepare=order,
             read=lambda play, made: play.gw.orders.fetch(account=play.account, provider_id=made.provider_id),
         ),
         Call(
             operation="orders.list",
+            keeps=True,
             prepare=order,
             read=lambda play, made: play.gw.orders.fetch_all(
                 account=play.account, customer=_customer(subject, "orders.list", play)
@@ -181,6 +185,7 @@ def _orders(subject: Subject) -> list[Call]:
         Call(operation="refunds.get", prepare=refunded, read=lambda play, made: play.gw.refunds.get(made.reference)),
         Call(
             operation="transactions.list",
+            keeps=True,
             prepare=paid,
             read=lambda play, made: play.gw.transactions.list(account=play.account),
             several=paid,
@@ -271,6 +276,7 @@ def _customers(subject: Subject) -> list[Call]:
         ),
         Call(
             operation="customers.get",
+            keeps=True,
             prepare=lambda play: play.customer,
             read=lambda play, made: play.gw.customers.get(made, account=play.account),
         ),
@@ -288,12 +294,14 @@ def _customers(subject: Subject) -> list[Call]:
                 ),
                 Call(
                     operation="cards.list",
+                    keeps=True,
                     prepare=lambda play: play.card,
                     read=lambda play, made: play.gw.cards.list(**at(play)),
                     several=another,
                 ),
                 Call(
                     operation="cards.get",
+                    keeps=True,
                     prepare=lambda play: play.card,
                     read=lambda play, made: play.gw.cards.reveal(card=made, **at(play)),
                 ),
@@ -305,6 +313,7 @@ def _customers(subject: Subject) -> list[Call]:
                 ),
                 Call(
                     operation="cards.one-time-code",
+                    keeps=True,
                     prepare=lambda play: play.card,
                     read=lambda play, made: play.gw.cards.one_time_code(card=made, **at(play)),
                 ),
@@ -350,17 +359,20 @@ def _trades(subject: Subject) -> list[Call]:
         Call(operation="trades.cancel", prepare=trade, read=lambda play, made: play.gw.trades.cancel(made.reference)),
         Call(
             operation="trades.get",
+            keeps=True,
             prepare=trade,
             read=lambda play, made: play.gw.trades.fetch(account=play.account, provider_id=made.provider_id),
         ),
         Call(
             operation="trades.open",
+            keeps=True,
             prepare=trade,
             read=lambda play, made: play.gw.trades.open(account=play.account),
             several=trade,
         ),
         Call(
             operation="trades.history",
+            keeps=True,
             prepare=finished,
             read=lambda play, made: play.gw.trades.history(account=play.account),
             several=finished,

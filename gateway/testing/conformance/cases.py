@@ -105,8 +105,9 @@ def over(
     *,
     colours: Iterable[str] = COLOURS,
     what: Callable[[Subject, Call], Iterable[tuple[str, Any]]] | None = None,
+    only: Callable[[Case], bool] = lambda case: True,
 ) -> Cases:
-    """A case for every such row, colour, and label and thing of `what`."""
+    """A case for every such row, colour, and label and thing of `what`, of which those count that `only` lets pass."""
 
     def cases(suite: Suite) -> Iterator[Case]:
         from dataclasses import replace
@@ -114,8 +115,8 @@ def over(
         for case in rows(suite, wanted):
             assert case.call is not None
             for label, thing in what(suite.examined(), case.call) if what else [("", None)]:
-                for colour in colours:
-                    yield replace(case, colour=colour, label=label, what=thing)
+                made = (replace(case, colour=colour, label=label, what=thing) for colour in colours)
+                yield from filter(only, made)
 
     return cases
 

@@ -100,7 +100,8 @@ class Weather:
     """One thing that goes wrong on the way, and what the engine makes of it.
 
     `write` and `read` say what the caller then has: `repeated` (it is sent once more and works), `unknown`,
-    `unavailable`, `malformed`, or `refused`. None: it is not tried.
+    `unavailable`, `malformed`, or `refused`. None: it is not tried. What an answer means is worked out by code that
+    both colours share, so only one of each kind is tried with both (`in_both`).
     """
 
     name: str
@@ -108,10 +109,11 @@ class Weather:
     write: str | None
     read: str | None
     words: str
+    in_both: bool = False
 
 
 FAULTS = (
-    Weather("refused", None, "not-sent", "not-sent", "connections are refused"),
+    Weather("refused", None, "not-sent", "not-sent", "connections are refused", in_both=True),
     Weather(
         "dropped-before",
         faults.Drop(executed=False),
@@ -125,9 +127,17 @@ FAULTS = (
         "unknown",
         "repeated",
         "the connection broke off after the provider had carried it out",
+        in_both=True,
     ),
     Weather("truncated", faults.Truncated(), "unknown", "repeated", "the answer was cut off half-way"),
-    Weather("html", faults.Foreign(), "unknown", "repeated", "the answer was somebody else's HTML page with HTTP 200"),
+    Weather(
+        "html",
+        faults.Foreign(),
+        "unknown",
+        "repeated",
+        "the answer was somebody else's HTML page with HTTP 200",
+        in_both=True,
+    ),
     Weather("html-always", faults.Foreign(times=20), None, "malformed", "every answer was an HTML page with HTTP 200"),
     Weather("empty", faults.Empty(), "unknown", "repeated", "the answer was HTTP 200 without a body"),
     Weather("500", faults.Status(status=500), "unknown", "repeated", "the answer was HTTP 500"),
@@ -139,9 +149,17 @@ FAULTS = (
         "repeated",
         "repeated",
         f"the answer was HTTP 429 with Retry-After: {_RETRY_AFTER}",
+        in_both=True,
     ),
     Weather("400", faults.Status(status=400, times=20), "refused", "refused", "the answer was HTTP 400, no body"),
-    Weather("404", faults.Status(status=404, times=20), "refused", "refused", "the answer was HTTP 404, no body"),
+    Weather(
+        "404",
+        faults.Status(status=404, times=20),
+        "refused",
+        "refused",
+        "the answer was HTTP 404, no body",
+        in_both=True,
+    ),
 )
 """The outcomes of docs/architecture.md, "What an answer means"."""
 
@@ -150,6 +168,10 @@ def _weathers(subject: Subject, call: Call) -> Iterable[tuple[str, Weather]]:
     for weather in FAULTS:
         if (weather.write if call.is_write else weather.read) is not None:
             yield weather.name, weather
+
+
+def _is_tried(case: Case) -> bool:
+    return case.colour == SYNC or case.what.in_both
 
 
 def _failures(subject: Subject, call: Call) -> Iterable[tuple[str, DocumentedFailure]]:
@@ -275,7 +297,7 @@ class OperationsSuite(ExercisedSuite):
     def test_a_documented_failure_is_the_error_it_should_be(self, bench: Bench, case: Case) -> None:
         call, failure = _call(case), case.what
         play = bench.play(case.colour)
-        prepared = call.prepare(play)
+        prepared = play.prepared(call)
         body = failure.body if isinstance(failure.body, str) else written(failure.body).decode()
         answer = faults.Status(
             status=failure.status,
@@ -428,11 +450,11 @@ class OperationsSuite(ExercisedSuite):
 
     # Outcomes
 
-    @check(over(what=_weathers))
+    @check(over(what=_weathers, only=_is_tried))
     def test_what_goes_wrong_on_the_way_is_told_as_it_is(self, bench: Bench, case: Case) -> None:
         call, weather = _call(case), case.what
         play = bench.play(case.colour)
-        prepared = call.prepare(play)
+        prepared = play.prepared(call)
         if weather.strikes is None:
             _refused_connection(bench, call, prepared, case.colour)
             return
@@ -543,7 +565,7 @@ def _was_made_now(bench: Bench, call: Call, result: Any) -> None:
 
 
 def _once(bench: Bench, play: Play, call: Call) -> tuple[list[Exchange], Any]:
-    prepared = call.prepare(play)
+    prepared = play.prepared(call)
     play.watch.forget()
     before = len(bench.tapped.exchanges)
     call.make(play, prepared)
@@ -574,7 +596,7 @@ def _played(
 ) -> list[tuple[str, Decimal]] | None:
     """The numbers of the result when the answer has another one there; None when that is refused."""
     written_as: Any = plain(number) if isinstance(was, str) else number
-    prepared = call.prepare(play)
+    prepared = play.prepared(call)
     play.watch.forget()
     count = [0]
 
@@ -796,7 +818,7 @@ def _identity(item: Any) -> str:
 def _status_read(bench: Bench, play: Play, call: Call, words: StatusWords, word: Any) -> Any:
     """The adapter's own result when the answer has this word."""
     path = tuple("*" if part == "*" else part for part in words.at.split("."))
-    prepared = call.prepare(play)
+    prepared = play.prepared(call)
     play.watch.forget()
     found = [False]
 

@@ -90,7 +90,7 @@ class RedactionSuite(Suite):
     def test_a_call_shows_no_secret(self, bench: Bench, case: Case) -> None:
         play, call = bench.play(SYNC), case.call
         assert call is not None
-        prepared = call.prepare(play)
+        prepared = play.prepared(call)
         play.watch.forget()
         before = len(bench.tapped.exchanges)
         with everything_logged() as said:
@@ -129,7 +129,7 @@ class RedactionSuite(Suite):
         answers = [(400, plain), (500, plain), *_failures_saying(bench.subject, call, said_by_provider)]
         for status, echo in answers:
             play = bench.play(SYNC)
-            prepared = call.prepare(play)
+            prepared = play.prepared(call)
             answer = faults.Status(
                 status=status, times=20, body=json.dumps(echo), headers={"Content-Type": "application/json"}
             )
@@ -149,7 +149,7 @@ class RedactionSuite(Suite):
         request = Request("POST", "/conformance", json={"amount": "1"}, write=True)
         for row in _all_rows(bench.subject):
             if row.operation in ("keys.verify", "markets.list", "wallets.list") and row.call is not None:
-                row.call.make(play, row.call.prepare(play))
+                row.call.make(play, play.prepared(row.call))
                 break
         signed = adapter.auth.sign(request, Signing(bench.clock.now(), 7))
         for what, thing in (
@@ -170,7 +170,7 @@ class RedactionSuite(Suite):
         canaries = _canaries(bench)
         for row in _all_rows(bench.subject):
             assert row.call is not None
-            prepared = row.call.prepare(play)
+            prepared = play.prepared(row.call)
             play.watch.forget()
             before = len(bench.tapped.exchanges)
             _told(play, row.call, prepared)
