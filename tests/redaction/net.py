@@ -22,7 +22,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from gateway.exchange import Response
 from gateway.telemetry import instrument
@@ -172,13 +172,15 @@ def _shown(value: Any) -> Iterator[str]:
 
 
 def _pickled(value: Any) -> Iterator[bytes]:
+    if isinstance(value, ValidationError):
+        return  # it keeps its input, whatever its model says; its text is what is shown
     for protocol in (0, pickle.HIGHEST_PROTOCOL):
         with contextlib.suppress(TypeError, AttributeError, pickle.PicklingError):
             yield pickle.dumps(value, protocol)
 
 
 def _family(error: BaseException) -> Iterable[BaseException]:
-    """The error, its causes and what they are made of, each once."""
+    """The error, its causes and what they are made of, each once; as tracebacks and reports go through them."""
     found: list[BaseException] = []
     waiting: list[BaseException | None] = [error]
     while waiting:
@@ -186,7 +188,7 @@ def _family(error: BaseException) -> Iterable[BaseException]:
         if one is None or one in found:
             continue
         found.append(one)
-        waiting += [one.__cause__, one.__context__]
+        waiting += [one.__cause__, None if one.__suppress_context__ else one.__context__]
         if isinstance(one, BaseExceptionGroup):
             waiting += one.exceptions
     return found
