@@ -315,7 +315,7 @@ def edit(
         found = _networks(opened, None if networks == "any" else networks)
         values["networks"] = list(found) if found is not None else None
     if pool is not None or expires_at is not None:
-        like = NewKey(label=label, parts={}, pool=pool or "default", expires_at=expires_at)
+        like = NewKey(label=label, parts={}, pool="default" if pool is None else pool, expires_at=expires_at)
         values |= {"pool": like.pool} if pool is not None else {}
         values |= {"expires_at": like.expires_at} if expires_at is not None else {}
     if not values:
@@ -640,7 +640,7 @@ def _absent(core: Core, made: _Made, deadline: Deadline, *, replaces: str | None
                 account=opened.name,
                 hint="make another one at the provider",
             )
-    yield Block(core.vault)  # that there is none is told before anything is sent
+    yield Block(lambda: core.vault().names())  # that there is none, or it is locked, is told before anything is sent
 
 
 def _check(opened: OpenAccount, made: _Made, deadline: Deadline) -> Flow[None]:

@@ -1,0 +1,642 @@
+"""What is done with the keys of a ring, and what is in the vault, the store and the audit after each, also after it
+was refused.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from gateway.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    Conflict,
+    GatewayError,
+    InvalidRequest,
+    NotFound,
+    PermissionDenied,
+    StoreError,
+    UnsupportedOperation,
+    VaultError,
+)
+from gateway.keyring import RawKey
+from gateway.models import NewKey, Permission
+from gateway.plugins import load_plugins
+from gateway.secrets import Secret
+from ring.ringed import Place, Service, actions, cart, new, ring_account
+from support.colours import Opened
+from support.loopback import Answer, Loopback, Seen
+from support.toy import account, wrong
+from support.virtual import START, VirtualClock
+
+R, T, W = Permission.READ, Permission.TRADE, Permission.WITHDRAW
+
+
+@contextmanager
+def shop(place: Place, colour: str, service: Any = None, **more: Any) -> Iterator[tuple[Opened, Service]]:
+    """A gateway with the account `shop`, whose ring is empty, and its service."""
+    service = service or Service("secret-key1", "secret-key2")
+    more.setdefault("clock", VirtualClock())
+    with Loopback(app=service) as server, place.gateway(colour, server.url, **more) as gw:
+        yield gw, service
+
+
+class State:
+    """What is kept, to be compared: the vault, the rows and what was done."""
+
+    def __init__(self, gw: Opened, place: Place) -> None:
+        self._gw, self._place = gw, place
+        self._before = self._now()
+
+    def _now(self) -> Any:
+        return self._place.kept(), self._place.rows(), self._gw.keys.audit(limit=1000)
+
+    def is_as_it_was(self) -> bool:
+        return bool(self._now() == self._before)
+
+
+WRONG: dict[str, tuple[Callable[[], NewKey], type[GatewayError], str]] = {
+    "taken": (lambda: new("key1", "another"), Conflict, "has a key 'key1' already"),
+    "twice": (lambda: new("key2", "secret-key1"), Conflict, "as key1 already"),
+    "label": (lambda: new("nodigit"), InvalidRequest, "it has no digit"),
+    "kind": (lambda: new("key2", kind="sheep"), InvalidRequest, "no keys of the kind 'sheep'"),
+    "which kind": (lambda: NewKey(label="key2", parts={"key": Secret("x")}), InvalidRequest, "several kinds"),
+    "missing": (lambda: NewKey(label="key2", kind="key", parts={}), InvalidRequest, "key .key. is missing"),
+    "empty": (lambda: NewKey(label="key2", kind="key", parts={"key": Secret("")}), InvalidRequest, "is missing"),
+    "unknown": (
+        lambda: NewKey(label="key2", kind="key", parts={"key": Secret("x"), "salt": Secret("CANARY")}),
+        InvalidRequest,
+        "has no salt",
+    ),
+    "over": (lambda: new("key2", expires_at=START), InvalidRequest, "expired at"),
+    "refused": (lambda: new("key3", "CANARY"), AuthenticationFailed, "401"),
+}
+
+
+class TestAdding:
+    def test_what_is_kept(self, colour: str, place: Place) -> None:
+        clock = VirtualClock()
+        with shop(place, colour, clock=clock) as (gw, service):
+            made, until = START - timedelta(days=2), START + timedelta(days=30)
+            given = new(
+                "key1", permissions=[T, R], networks=["203.0.113.7", "2001:DB8::/32"], created_at=made, expires_at=until
+            )
+            key = gw.keys.add(given, account="shop", by="ada")
+            assert service.keys_used() == ["secret-key1"], "it was tried"
+            assert key == gw.keys.get("key1", account="shop") == place.rows()["key1"]
+            assert gw.keys.list() == gw.keys.list(account="shop") == [key]
+            assert key.model_dump(exclude={"permissions"}) == {
+                "account": "shop",
+                "provider": "toy",
+                "environment": "sandbox",
+                "label": "key1",
+                "kind": "key",
+                "public_id": None,
+                "networks": ("203.0.113.7/32", "2001:db8::/32"),
+                "pool": "default",
+                "state": "active",
+                "origin": "imported",
+                "created_at": made,
+                "added_at": START,
+                "expires_at": until,
+                "verified_at": START,
+                "refused_at": None,
+                "retired_at": None,
+                "revoked_at": None,
+            }
+            assert key.permissions == {R, T}
+            assert place.kept() == {"shop/key1": "secret-key1"}
+            (told,) = gw.keys.audit()
+            assert (told.action, told.actor, told.at, told.account, told.label) == (
+                "added",
+                "ada",
+                START,
+                "shop",
+                "key1",
+            )
+            assert told.detail == {
+                "kind": "key",
+                "permissions": ["read", "trade"],
+                "pool": "default",
+                "networks": ["203.0.113.7/32", "2001:db8::/32"],
+                "verified": True,
+            }
+            assert "secret-key1" not in repr(given) + repr(key) + str(gw.keys.audit())
+            assert b"secret-key1" not in place.vault_file.read_bytes()
+            assert b"secret-key1" not in (place.folder / "gateway.db").read_bytes()
+
+    def test_a_key_of_several_parts(self, colour: str, place: Place) -> None:
+        """Those that others may see are in the store, the others in the vault."""
+        accounts = {
+            "pay": {"provider": "aurpay", "environment": "sandbox", "auth": {"kind": "ring"}},
+            "exchange": {"provider": "emirex", "environment": "sandbox", "auth": {"kind": "ring"}},
+        }
+        with place.gateway(colour, accounts, plugins=load_plugins()) as gw:
+            parts = {"api_secret": Secret("the-secret"), "api_token": Secret("the-token")}
+            gw.keys.add(NewKey(label="pair", kind="signature", parts=parts), account="pay", check=False)
+            public = {"public_key": Secret("the-public"), "secret": Secret("the-other")}
+            key = gw.keys.add(NewKey(label="Key1", parts=public), account="exchange", check=False)
+            assert key.public_id == "the-public"
+            assert key.verified_at is None
+            assert place.kept() == {
+                "pay/pair": "the-secret",
+                "pay/pair.api_token": "the-token",
+                "exchange/Key1": "the-other",
+            }
+            assert _revealed(gw, "pair", "pay") == {"api_secret": "the-secret", "api_token": "the-token"}
+            assert _revealed(gw, "Key1", "exchange") == {"public_key": "the-public", "secret": "the-other"}
+            assert {key.account for key in gw.keys.list()} == {"pay", "exchange"}
+            gw.keys.delete_all(account="pay", confirm="pay")
+            assert list(place.kept()) == ["exchange/Key1"]
+
+    @pytest.mark.parametrize("what", WRONG)
+    def test_what_is_wrong_changes_nothing(self, what: str, colour: str, place: Place) -> None:
+        made, kind, said = WRONG[what]
+        with shop(place, colour) as (gw, service):
+            gw.keys.add(new("key1"), account="shop")
+            before = State(gw, place)
+            service.forget()
+            with pytest.raises(kind, match=said) as caught:
+                gw.keys.add(made(), account="shop")
+            assert before.is_as_it_was()
+            assert service.done == []
+            assert "CANARY" not in str(caught.value)
+            assert caught.value.account == "shop"
+            gw.wallets.list(account="shop")
+            assert service.keys_used() == ["secret-key1"]
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            {"label": ""},
+            {"label": "a/b1"},
+            {"label": "x1" * 33},
+            {"label": "key1\n"},
+            {"permissions": ["admin"]},
+            {"permissions": []},
+            {"networks": []},
+            {"networks": ["203.0.113.7/24"]},
+            {"networks": ["somewhere"]},
+            {"pool": "a b"},
+            {"parts": {"key": 5}},
+            {"sheep": 1},
+        ],
+        ids=str,
+    )
+    def test_what_no_key_can_be(self, given: dict[str, Any]) -> None:
+        with pytest.raises(InvalidRequest):
+            NewKey(**{"label": "key1", "kind": "key", "parts": {"key": Secret("x")}, **given})
+
+    def test_what_a_provider_cannot_restrict(self, colour: str, place: Place) -> None:
+        accounts = {"cards": {"provider": "aurex", "environment": "sandbox", "auth": {"kind": "ring"}}}
+        with place.gateway(colour, accounts, plugins=load_plugins()) as gw:
+            parts = {"api_key": Secret("x")}
+            restricted = {"networks": ("203.0.113.7",)}, {"permissions": frozenset({R})}
+            for terms in restricted:
+                with pytest.raises(InvalidRequest, match="cannot be restricted"):
+                    gw.keys.add(NewKey(label="one", parts=parts, **terms), account="cards", check=False)
+                with pytest.raises(InvalidRequest, match="cannot be restricted"):
+                    gw.keys.guide("create", account="cards", **terms)
+            assert place.kept() == place.rows() == {}
+            gw.keys.add(NewKey(label="one", parts=parts), account="cards", check=False)
+            for terms in restricted:
+                with pytest.raises(InvalidRequest, match="cannot be restricted"):
+                    gw.keys.edit("one", account="cards", **terms)
+            assert gw.keys.get("one", account="cards").permissions == {R, T, W}
+
+    def test_a_key_that_may_not_read_is_known_by_its_refusal(self, colour: str, place: Place) -> None:
+        def forbidding(seen: Seen) -> Answer:
+            return Answer(403, {"no": "reading"})
+
+        with shop(place, colour, forbidding) as (gw, _):
+            key = gw.keys.add(new("key1", permissions=[W]), account="shop")
+            assert key.verified_at is not None
+            gw.keys.verify(account="shop", label="key1")
+            with pytest.raises(PermissionDenied):
+                gw.keys.add(new("key2", permissions=[R, W]), account="shop")
+            assert list(place.rows()) == ["key1"]
+
+    def test_where_the_account_works_with_the_key_of_its_settings(self, colour: str, place: Place) -> None:
+        """The ring may be filled before it is used."""
+        service = Service("configured-CANARY", "secret-key1")
+        with Loopback(app=service) as server:
+            settings = account(server.url, key="configured-CANARY")
+            with place.gateway(colour, {"shop": settings}) as gw:
+                gw.keys.add(new("key1"), account="shop")
+                gw.wallets.list(account="shop")
+                assert service.keys_used() == ["secret-key1", "configured-CANARY"]
+                assert [(key.label, key.origin) for key in gw.keys.list(account="shop")] == [
+                    ("configured", "configured"),
+                    ("key1", "imported"),
+                ]
+                assert gw.keys.get("configured", account="shop").kind == "key"
+                assert "CANARY" not in repr(gw.keys.list())
+                with pytest.raises(NotFound):
+                    gw.keys.reveal("configured", account="shop")
+            with place.gateway(colour, server.url) as gw:
+                gw.wallets.list(account="shop")
+                assert service.keys_used()[2:] == ["secret-key1"]
+
+
+class TestWithoutTheVault:
+    """Nothing is sent, and nothing is kept, where the secret would have no place."""
+
+    def test_none_is_configured(self, colour: str, place: Place) -> None:
+        with shop(place, colour, vault=None, vault_key=None) as (gw, service):
+            with pytest.raises(VaultError, match="no vault"):
+                gw.keys.add(new("key1"), account="shop")
+            assert (service.done, gw.keys.list(), gw.keys.audit()) == ([], [], [])
+
+    def test_it_is_not_there(self, colour: str, place: Place) -> None:
+        place.vault_file.unlink()
+        with shop(place, colour) as (gw, service):
+            with pytest.raises(VaultError, match="gateway vault init"):
+                gw.keys.add(new("key1"), account="shop")
+            assert (service.done, gw.keys.list(), gw.keys.audit()) == ([], [], [])
+
+    def test_another_key_has_locked_it(self, colour: str, place: Place) -> None:
+        with shop(place, colour) as (gw, service):
+            gw.keys.add(new("key1"), account="shop")
+            before = State(gw, place)
+        with shop(place, colour, vault_key=RawKey(Secret("00" * 32))) as (gw, service):
+            with pytest.raises(VaultError, match="not the key of the vault"):
+                gw.keys.add(new("key2"), account="shop")
+            with pytest.raises(VaultError, match="not the key of the vault"):
+                gw.wallets.list(account="shop")
+            with pytest.raises(VaultError, match="not the key of the vault"):
+                gw.orders.create(cart("c-1"), account="shop")
+            assert (service.done, gw.journal.list()) == ([], [])
+            assert [key.label for key in gw.keys.list()] == ["key1"], "what may be shown is"
+        with shop(place, colour) as (gw, _):
+            assert State(gw, place)._before == before._before
+
+    def test_a_secret_is_gone(self, colour: str, place: Place, caplog: pytest.LogCaptureFixture) -> None:
+        with shop(place, colour) as (gw, _):
+            for label in ("key1", "key2"):
+                gw.keys.add(new(label), account="shop")
+        place.vault.remove("shop", "key1")
+        with shop(place, colour) as (gw, service):
+            gw.wallets.list(account="shop")
+            assert service.keys_used() == ["secret-key2"]
+            assert "the vault has no shop/key1: the key is not used" in caplog.text
+            with pytest.raises(VaultError, match="no secret of the key key1"):
+                gw.keys.reveal("key1", account="shop")
+            with pytest.raises(VaultError, match="no secret of the key key1"):
+                gw.keys.verify(account="shop", label="key1")
+            # It can be ended and forgotten all the same.
+            gw.keys.revoke("key1", account="shop", ended=True, force=True)
+            gw.keys.delete("key1", account="shop")
+            assert list(place.rows()) == ["key2"]
+
+
+def test_a_store_that_cannot_be_written(colour: str, place: Place) -> None:
+    """Then the key is not there; once the store is mended, adding it again works."""
+    with shop(place, colour) as (gw, _):
+        gw.keys.list()
+        with sqlite3.connect(place.folder / "gateway.db") as store:
+            store.execute("CREATE TRIGGER full BEFORE INSERT ON api_keys BEGIN SELECT RAISE(FAIL, 'no room left'); END")
+        with pytest.raises(StoreError):
+            gw.keys.add(new("key1"), account="shop")
+        assert gw.keys.list() == gw.keys.audit() == []
+        with pytest.raises(PermissionDenied, match="no key"):
+            gw.wallets.list(account="shop")
+        store.execute("DROP TRIGGER full")
+        store.close()
+        gw.keys.add(new("key1"), account="shop")
+        assert place.kept() == {"shop/key1": "secret-key1"}
+        gw.wallets.list(account="shop")
+
+
+class TestEditing:
+    def test_each_thing(self, colour: str, place: Place) -> None:
+        with shop(place, colour) as (gw, service):
+            gw.keys.add(new("key1"), account="shop")
+            service.forget()
+            until = START + timedelta(days=9)
+            assert gw.keys.edit("key1", account="shop", permissions=["read"]).permissions == {R}
+            assert gw.keys.edit("key1", account="shop", networks=["203.0.113.7"]).networks == ("203.0.113.7/32",)
+            assert gw.keys.edit("key1", account="shop", networks="any", by="ada").networks is None
+            assert gw.keys.edit("key1", account="shop", pool="low", expires_at=until).pool == "low"
+            key = gw.keys.get("key1", account="shop")
+            assert (key.permissions, key.networks, key.pool, key.expires_at) == ({R}, None, "low", until)
+            told = [(entry.actor, entry.detail) for entry in reversed(gw.keys.audit()) if entry.action == "edited"]
+            assert [detail for _, detail in told] == [
+                {"permissions": ["read"]},
+                {"networks": ["203.0.113.7/32"]},
+                {"networks": None},
+                {"pool": "low", "expires_at": str(until)},
+            ]
+            assert told[2][0] == "ada"
+            assert service.done == [], "nothing is sent"
+            with pytest.raises(PermissionDenied, match="trade"):
+                gw.orders.create(cart("c-1"), account="shop")
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            {},
+            {"permissions": []},
+            {"permissions": ["admin"]},
+            {"networks": []},
+            {"networks": ["nowhere"]},
+            {"pool": "a b"},
+            {"pool": ""},
+        ],
+        ids=str,
+    )
+    def test_what_cannot_be(self, given: dict[str, Any], colour: str, place: Place) -> None:
+        with shop(place, colour) as (gw, _):
+            gw.keys.add(new("key1"), account="shop")
+            before = State(gw, place)
+            with pytest.raises(InvalidRequest):
+                gw.keys.edit("key1", account="shop", **given)
+            assert before.is_as_it_was()
+
+    def test_keys_that_cannot_be_edited(self, colour: str, place: Place) -> None:
+        with shop(place, colour) as (gw, _):
+            gw.keys.add(new("key1"), account="shop")
+            gw.keys.revoke("key1", account="shop", ended=True, force=True)
+            before = State(gw, place)
+            with pytest.raises(Conflict, match="is revoked"):
+                gw.keys.edit("key1", account="shop", permissions=["read"])
+            with pytest.raises(NotFound):
+                gw.keys.edit("key2", account="shop", permissions=["read"])
+            assert before.is_as_it_was()
+
+
+class TestEnding:
+    def test_step_by_step(self, colour: str, place: Place) -> None:
+        clock = VirtualClock()
+        with shop(place, colour, clock=clock) as (gw, service):
+            gw.keys.add(new("key1"), account="shop")
+            for call, kind in (
+                (lambda: gw.keys.revoke("key1", account="shop", ended=True), "retire it first"),
+                (lambda: gw.keys.delete("key1", account="shop"), "revoke it first"),
+            ):
+                before = State(gw, place)
+                with pytest.raises(Conflict, match=kind):
+                    call()
+                assert before.is_as_it_was()
+
+            retired = gw.keys.retire("key1", account="shop")
+            assert (retired.state, retired.retired_at) == ("retiring", START)
+            clock.advance(1)
+            assert gw.keys.retire("key1", account="shop") == retired, "again it is no change"
+            with pytest.raises(PermissionDenied):
+                gw.wallets.list(account="shop")
+            gw.keys.verify(account="shop", label="key1")  # it is valid still
+            clock.advance(40)
+            revoked = gw.keys.revoke("key1", account="shop", ended=True)
+            assert (revoked.state, revoked.revoked_at) == ("revoked", clock.now())
+            assert place.kept() == {}
+            assert gw.core.account("shop").ring.keys == (), "nor in memory"
+            before = State(gw, place)
+            for call in (
+                lambda: gw.keys.retire("key1", account="shop"),
+                lambda: gw.keys.verify(account="shop", label="key1"),
+                lambda: gw.keys.reveal("key1", account="shop"),
+                lambda: gw.keys.add(new("key1"), account="shop"),
+            ):
+                with pytest.raises(Conflict):
+                    call()
+            assert gw.keys.revoke("key1", account="shop") == revoked
+            assert before.is_as_it_was()
+
+            gw.keys.delete("key1", account="shop", by="ada")
+            with pytest.raises(NotFound):
+                gw.keys.delete("key1", account="shop")
+            assert place.rows() == {}
+            assert actions(gw.keys.audit()) == ["added", "retired", "verified", "revoked", "deleted"]
+            # The label is free again, and so is the key.
+            gw.keys.add(new("key1"), account="shop")
+            service.forget()
+            gw.wallets.list(account="shop")
+            assert service.keys_used() == ["secret-key1"]
+
+    def test_an_expired_key(self, colour: str, place: Place) -> None:
+        clock = VirtualClock()
+        with shop(place, colour, clock=clock) as (gw, _):
+            for label in ("key1", "key2"):
+                gw.keys.add(new(label, expires_at=START + timedelta(seconds=10)), account="shop")
+            clock.advance(11)
+            for call in (
+                lambda: gw.keys.retire("key1", account="shop"),
+                lambda: gw.keys.verify(account="shop", label="key1"),
+                lambda: gw.keys.edit("key1", account="shop", pool="low"),
+                lambda: gw.keys.rotate("key1", new("key3"), account="shop"),
+            ):
+                with pytest.raises(Conflict, match="is expired"):
+                    call()
+            assert _revealed(gw, "key1", "shop") == {"key": "secret-key1"}
+            gw.keys.delete("key1", account="shop")
+            gw.keys.revoke("key2", account="shop", ended=True)
+            gw.keys.delete("key2", account="shop")
+            assert (place.kept(), place.rows()) == ({}, {})
+
+    def test_all_of_them(self, colour: str, place: Place) -> None:
+        with shop(place, colour) as (gw, _):
+            for label in ("key1", "key2"):
+                gw.keys.add(new(label), account="shop")
+            before = State(gw, place)
+            for confirm in ("", "Shop", "shop ", "yes"):
+                with pytest.raises(InvalidRequest, match="confirmed by the account's name"):
+                    gw.keys.delete_all(account="shop", confirm=confirm)
+            assert before.is_as_it_was()
+            place.vault.put("other", "key1", Secret("not ours"))
+            gone = gw.keys.delete_all(account="shop", confirm="shop", by="ada")
+            assert [key.label for key in gone] == ["key1", "key2"]
+            assert place.kept() == {"other/key1": "not ours"}
+            assert place.rows() == {}
+            assert [(entry.action, entry.label, entry.actor) for entry in gw.keys.audit()[:2]] == [
+                ("deleted", "key2", "ada"),
+                ("deleted", "key1", "ada"),
+            ]
+            with pytest.raises(PermissionDenied):
+                gw.wallets.list(account="shop")
+            assert gw.keys.delete_all(account="shop", confirm="shop") == []
+
+
+class TestRevealing:
+    def test_it_is_told_first(self, colour: str, place: Place) -> None:
+        with shop(place, colour) as (gw, _):
+            gw.keys.add(new("key1"), account="shop")
+            parts = gw.keys.reveal("key1", account="shop", reason="moving house", by="ada")
+            assert "secret-key1" not in repr(parts)
+            assert parts["key"].reveal() == "secret-key1"
+            (told, _) = gw.keys.audit()
+            assert (told.action, told.actor, told.detail) == ("revealed", "ada", {"why": "moving house"})
+
+    def test_also_when_it_then_fails(self, colour: str, place: Place) -> None:
+        with shop(place, colour) as (gw, _):
+            gw.keys.add(new("key1"), account="shop")
+            whole = place.vault_file.read_bytes()
+            place.vault_file.write_bytes(whole[:-1])
+            with pytest.raises(VaultError, match="truncated"):
+                gw.keys.reveal("key1", account="shop")
+            assert actions(gw.keys.audit()) == ["added", "revealed"]
+
+    def test_it_is_not_shown_when_it_cannot_be_told(self, colour: str, place: Place) -> None:
+        with shop(place, colour) as (gw, _):
+            gw.keys.add(new("key1"), account="shop")
+            with sqlite3.connect(place.folder / "gateway.db") as store:
+                store.execute("CREATE TRIGGER full BEFORE INSERT ON key_audit BEGIN SELECT RAISE(FAIL, 'no room'); END")
+            store.close()
+            with pytest.raises(StoreError):
+                gw.keys.reveal("key1", account="shop")
+
+
+def test_the_audit(colour: str, place: Place) -> None:
+    accounts = {name: ring_account("http://127.0.0.1:1") for name in ("one", "two")}
+    with place.gateway(colour, accounts) as gw:
+        for name in ("one", "two"):
+            for number in (1, 2):
+                gw.keys.add(new(f"key{number}", f"{name}-{number}"), account=name, check=False)
+        gw.keys.retire("key1", account="two")
+        found = [(entry.account, entry.label, entry.action) for entry in gw.keys.audit()]
+        assert found[:2] == [("two", "key1", "retired"), ("two", "key2", "added")]
+        assert len(found) == 5
+        assert len(gw.keys.audit(account="two")) == 3
+        assert len(gw.keys.audit(account="two", label="key1")) == 2
+        assert len(gw.keys.audit(label="key1")) == 3
+        assert len(gw.keys.audit(limit=4)) == 4
+        with pytest.raises(ConfigurationError):
+            gw.keys.audit(account="three")
+
+
+def test_the_other_environment(colour: str, place: Place) -> None:
+    """A key of the live account is not touched from the sandbox's, and never sent there; nor one of another
+    provider's.
+    """
+    service = Service("secret-key1", "secret-key2")
+    with Loopback(app=service) as server:
+        with place.gateway(colour, server.url) as gw:
+            gw.keys.add(new("key1"), account="shop")
+            before = State(gw, place)._before
+        service.forget()
+        live = {"shop": {**ring_account(server.url), "environment": "live"}}
+        with place.gateway(colour, live) as gw:
+            for call in (
+                lambda: gw.keys.verify(account="shop", label="key1"),
+                lambda: gw.keys.edit("key1", account="shop", permissions=["read"]),
+                lambda: gw.keys.retire("key1", account="shop"),
+                lambda: gw.keys.rotate("key1", new("key2"), account="shop"),
+                lambda: gw.keys.revoke("key1", account="shop", ended=True, force=True),
+                lambda: gw.keys.delete("key1", account="shop"),
+                lambda: gw.keys.reveal("key1", account="shop"),
+            ):
+                with pytest.raises(InvalidRequest, match="belongs to the sandbox environment"):
+                    call()
+            with pytest.raises(Conflict, match="already"):
+                gw.keys.add(new("key1", "secret-key2"), account="shop")
+            assert gw.keys.delete_all(account="shop", confirm="shop") == []
+            assert service.done == service.refused == []
+            assert (place.kept(), place.rows(), gw.keys.audit(limit=1000)) == before
+            # One with another label is the live account's own.
+            gw.keys.add(new("key2"), account="shop")
+            service.forget()
+            gw.wallets.list(account="shop")
+            assert service.keys_used() == ["secret-key2"]
+        with place.gateway(colour, server.url) as gw:
+            service.forget()
+            gw.wallets.list(account="shop")
+            assert service.keys_used() == ["secret-key1"]
+        elsewhere = {"shop": {"provider": "aurex", "environment": "sandbox", "auth": {"kind": "ring"}}}
+        with place.gateway(colour, elsewhere, plugins=load_plugins()) as gw:
+            with pytest.raises(InvalidRequest, match="is one of toy"):
+                gw.keys.reveal("key1", account="shop")
+            with pytest.raises(PermissionDenied, match="no key"):
+                gw.account("shop").request("GET", "/users/1")
+
+
+def test_a_key_that_this_version_does_not_know(colour: str, place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    """Added by a newer one: it is told and not used, and the others go on."""
+    with shop(place, colour) as (gw, _):
+        for label in ("key1", "key2"):
+            gw.keys.add(new(label), account="shop")
+    with sqlite3.connect(place.folder / "gateway.db") as store:
+        store.execute("UPDATE api_keys SET kind = 'passkey' WHERE label = 'key1'")
+    store.close()
+    with shop(place, colour) as (gw, service):
+        gw.wallets.list(account="shop")
+        assert service.keys_used() == ["secret-key2"]
+        assert "the key key1 of shop is not used" in caplog.text
+        assert [key.kind for key in gw.keys.list()] == ["passkey", "key"]
+
+
+def test_accounts_and_labels_that_are_not_there(colour: str, place: Place) -> None:
+    with shop(place, colour) as (gw, service):
+        for call in (
+            lambda: gw.keys.get("key1", account="shop"),
+            lambda: gw.keys.verify(account="shop", label="key1"),
+            lambda: gw.keys.retire("key1", account="shop"),
+            lambda: gw.keys.rotate("key1", new("key2"), account="shop"),
+            lambda: gw.keys.revoke("key1", account="shop", ended=True, force=True),
+            lambda: gw.keys.delete("key1", account="shop"),
+            lambda: gw.keys.reveal("key1", account="shop"),
+        ):
+            with pytest.raises(NotFound, match="key1"):
+                call()
+        for call in (
+            lambda: gw.keys.list(account="sheep"),
+            lambda: gw.keys.get("key1", account="sheep"),
+            lambda: gw.keys.add(new("key1"), account="sheep"),
+            lambda: gw.keys.delete_all(account="sheep", confirm="sheep"),
+            lambda: gw.keys.guide("create", account="sheep"),
+        ):
+            with pytest.raises(ConfigurationError, match="no account is called 'sheep'"):
+                call()
+        with pytest.raises(InvalidRequest, match="no such action"):
+            gw.keys.guide("eat", account="shop")
+        with pytest.raises(UnsupportedOperation):
+            gw.keys.guide("delete-all", account="shop", kind="key")
+        assert service.done == gw.keys.list() == gw.keys.audit() == []
+
+
+def test_a_reading_that_is_overtaken(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that began before a change ends after it: the change stays in force."""
+    with shop(place, "sync") as (gw, service):
+        gw.keys.add(new("key1"), account="shop")
+        opened = gw.core.account("shop")
+        database = gw.core.database()
+        asked, rows = opened.ask_for_keys(), database.transaction(opened.key_rows)
+        gw.keys.rotate("key1", new("key2"), account="shop")
+        opened.take_keys(asked, rows, {})
+        service.forget()
+        gw.wallets.list(account="shop")
+        assert service.keys_used() == ["secret-key2"]
+        assert [held.key.state for held in opened.ring.keys] == ["retiring", "active"]
+
+
+def test_verifying_whichever_is_chosen(colour: str, place: Place) -> None:
+    with shop(place, colour) as (gw, service):
+        with pytest.raises(PermissionDenied):
+            gw.keys.verify(account="shop")
+        gw.keys.add(new("key1"), account="shop", check=False)
+        assert gw.keys.get("key1", account="shop").verified_at is None
+        gw.keys.verify(account="shop")
+        assert service.keys_used() == ["secret-key1"]
+        gw.keys.verify(account="shop", label="key1", by="ada")
+        assert gw.keys.get("key1", account="shop").verified_at == START
+
+
+def test_a_check_that_fails_for_another_reason(colour: str, place: Place) -> None:
+    """Nothing is known of the key then, so it is not kept; without a check it is."""
+
+    def broken(seen: Seen) -> Answer:
+        return wrong("bad-request", "come back later", 400)
+
+    with shop(place, colour, broken) as (gw, _):
+        with pytest.raises(InvalidRequest):
+            gw.keys.add(new("key1"), account="shop")
+        assert place.kept() == place.rows() == {}
+        gw.keys.add(new("key1"), account="shop", check=False)
+        assert place.kept() == {"shop/key1": "secret-key1"}
+
+
+def _revealed(gw: Opened, label: str, account: str) -> dict[str, str]:
+    return {name: secret.reveal() for name, secret in gw.keys.reveal(label, account=account).items()}
