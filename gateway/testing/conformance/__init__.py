@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gateway.testing.conformance.cases import Case, Suite
     from gateway.testing.conformance.clock import KitClock
     from gateway.testing.conformance.faults import Nonconforming
+    from gateway.testing.conformance.recorded import RecordedSandbox
     from gateway.testing.conformance.report import Report
     from gateway.testing.conformance.runner import examine
     from gateway.testing.conformance.subject import (
@@ -74,6 +75,7 @@ __all__ = [
     "OrdersSuite",
     "Play",
     "RateLimitSuite",
+    "RecordedSandbox",
     "RedactionSuite",
     "RefundsSuite",
     "Report",
@@ -97,6 +99,7 @@ _HOMES = {
     "Suite": "cases",
     "KitClock": "clock",
     "Nonconforming": "faults",
+    "RecordedSandbox": "recorded",
     "Report": "report",
     "examine": "runner",
     "CallbackSample": "subject",
