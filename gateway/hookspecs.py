@@ -32,7 +32,11 @@ hookimpl = pluggy.HookimplMarker("gateway")
 
 @hookspec
 def gateway_register_providers(register: Callable[[Provider], None]) -> None:
-    """Register providers; a name that is taken, or another contract version, is a PluginError of this plugin alone."""
+    """Register providers; a name that is taken, or another contract version, is a PluginError of this plugin alone.
+
+    The first to claim a name keeps it: the built-in providers, then by the names of entry points. State the contract
+    that the plugin is written for as a number (`Provider(contract=1)`): left out, it is taken for the one that is here.
+    """
 
 
 @hookspec
