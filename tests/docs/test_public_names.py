@@ -93,8 +93,9 @@ NAMES = {
         Setting VerifiesKeys Wire parser shaped
     """,
     "gateway.testing": """
-        CallbackDelivery Delivery NotInSandbox OutgoingCallback Payment RequestRecord Sandbox SandboxClock
-        SandboxError SandboxOrder SandboxServer accounts_toml faults installed_sandboxes sandbox_of
+        Call CallbackDelivery CallbackSample Conformance Delivery DocumentedFailure NotInSandbox OutgoingCallback
+        Payment RequestRecord Sandbox SandboxClock SandboxError SandboxOrder SandboxServer SignatureVector StatusWords
+        Subject accounts_toml examine faults installed_sandboxes sandbox_of
     """,
     "gateway.testing.faults": """
         CallFault CallbackFault Delay Delayed Drop Duplicated Empty Fault FaultQueue Foreign Forged Reordered Status
@@ -106,8 +107,8 @@ NAMES = {
     "gateway.testing.conformance": """
         AuthenticationSuite Bench Call CallbackSample CallbacksSuite CapabilitiesSuite CardsSuite Case Conformance
         CustomersSuite DocumentedFailure FlavourConformance KeysSuite KitClock MarketsSuite Nonconforming
-        OrdersSuite Play RateLimitSuite RedactionSuite RefundsSuite Report SettingsSuite SignatureVector StatusWords
-        Subject Suite TradesSuite TransactionsSuite WalletsSuite WithdrawalsSuite examine
+        OrdersSuite Play RateLimitSuite RecordedSandbox RedactionSuite RefundsSuite Report SettingsSuite
+        SignatureVector StatusWords Subject Suite TradesSuite TransactionsSuite WalletsSuite WithdrawalsSuite examine
     """,
 }
 """What `__all__` of every public module says."""
@@ -170,8 +171,8 @@ CALLS = {
 
 COMMANDS = {
     "": """
-        capabilities currencies demo doctor freeze new-provider providers reconcile request sandbox transactions
-        worker
+        capabilities conformance currencies demo doctor freeze new-provider providers reconcile request sandbox
+        transactions worker
     """,
     "keys": """
         add audit create delete delete-all edit guide issue list retire reveal revoke rotate show verify
