@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from gateway.capabilities import OPERATIONS
+from gateway.errors import ConfigurationError
 from gateway.testing.conformance.bench import supported
 from gateway.testing.conformance.calls import Call
 from gateway.testing.conformance.colours import COLOURS, SYNC
@@ -81,7 +81,13 @@ class Suite:
     """When its checks are run by `examine`."""
 
     def examined(self) -> Subject:
-        return self.subject()
+        subject = getattr(self, "subject", None)
+        if not (isinstance(subject, type) and issubclass(subject, Subject)):
+            raise ConfigurationError(
+                f"{type(self).__name__} does not say whom it examines",
+                hint="subject = …, a subclass of gateway.testing.conformance.Subject",
+            )
+        return subject()
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         if "case" in metafunc.fixturenames:
@@ -110,8 +116,6 @@ def over(
     """A case for every such row, colour, and label and thing of `what`, of which those count that `only` lets pass."""
 
     def cases(suite: Suite) -> Iterator[Case]:
-        from dataclasses import replace
-
         for case in rows(suite, wanted):
             assert case.call is not None
             for label, thing in what(suite.examined(), case.call) if what else [("", None)]:
@@ -119,7 +123,3 @@ def over(
                 yield from filter(only, made)
 
     return cases
-
-
-def writes(call: Call) -> bool:
-    return OPERATIONS[call.operation].write
