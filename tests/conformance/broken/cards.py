@@ -25,8 +25,12 @@ class CardsSandbox(AcmeSandbox):
         self._app.router.routes += [
             self._route("POST", "/customers", lambda request, body: {"id": f"C{body['name']}"}),
             self._route("POST", "/cards", self._create_card),
-            self._route("GET", "/cards/{id}", lambda request, body: self.cards[request.path_params["id"]]),
+            self._route("GET", "/cards/{id}", lambda request, body: self._card(request.path_params["id"])),
         ]
+
+    def _card(self, name: str) -> object:
+        """A card by its id or its number."""
+        return next(card for card in self.cards.values() if name in (card["id"], card["number"]))
 
     def _create_card(self, request: Any, body: Any) -> object:
         number = f"K{len(self.cards) + 1}"

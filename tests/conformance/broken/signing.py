@@ -60,12 +60,8 @@ class SignsAnotherBody(Steps):
     """Signs a body that is not the one which is sent, for all requests but that of its check value."""
 
     def parts(self, time: str, request: Request, body: str) -> tuple[str, ...]:
-        return (
-            time,
-            request.method,
-            request.target(),
-            body if request.json == {"price": 25, "currency": "USD"} else "{}",
-        )
+        is_sample = request.json == {"price": 25, "currency": "USD"}
+        return time, request.method, request.target(), body if is_sample or not body else "{}"
 
 
 @fails("test_the_check_values_hold", "the header X-Time of Request(POST /orders) is not the one of the check value")
