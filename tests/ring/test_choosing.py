@@ -94,7 +94,7 @@ def test_every_operation_is_named_here() -> None:
         assert operation.write is (name in MAKES | PAYS_OUT), name
 
 
-@pytest.mark.parametrize("egress", EGRESS, ids=["unset", "IPv4", "IPv6", "both"])
+@pytest.mark.parametrize("egress, colour", [*((egress, "sync") for egress in EGRESS), (EGRESS[-1], "async")])
 def test_every_operation_with_every_key(egress: tuple[str, ...], colour: str, place: Place) -> None:
     """Every operation, with every set of permissions, confined in every way."""
     service = Service("secret-key1")

@@ -155,9 +155,9 @@ class TestAdding:
             assert list(place.kept()) == ["exchange/Key1"]
 
     @pytest.mark.parametrize("what", WRONG)
-    def test_what_is_wrong_changes_nothing(self, what: str, colour: str, place: Place) -> None:
+    def test_what_is_wrong_changes_nothing(self, what: str, place: Place) -> None:
         made, kind, said = WRONG[what]
-        with shop(place, colour) as (gw, service):
+        with shop(place, "sync") as (gw, service):
             gw.keys.add(new("key1"), account="shop")
             before = State(gw, place)
             service.forget()
@@ -349,8 +349,8 @@ class TestEditing:
         ],
         ids=str,
     )
-    def test_what_cannot_be(self, given: dict[str, Any], colour: str, place: Place) -> None:
-        with shop(place, colour) as (gw, _):
+    def test_what_cannot_be(self, given: dict[str, Any], place: Place) -> None:
+        with shop(place, "sync") as (gw, _):
             gw.keys.add(new("key1"), account="shop")
             before = State(gw, place)
             with pytest.raises(InvalidRequest):
@@ -597,7 +597,7 @@ def test_accounts_and_labels_that_are_not_there(colour: str, place: Place) -> No
         assert service.done == gw.keys.list() == gw.keys.audit() == []
 
 
-def test_a_reading_that_is_overtaken(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reading_that_is_overtaken(place: Place) -> None:
     """One that began before a change ends after it: the change stays in force."""
     with shop(place, "sync") as (gw, service):
         gw.keys.add(new("key1"), account="shop")
