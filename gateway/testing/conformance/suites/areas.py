@@ -11,7 +11,8 @@ from gateway.testing.conformance.colours import COLOURS
 from gateway.testing.conformance.faults import fault
 from gateway.testing.conformance.suites.authentication import AuthenticationSuite
 from gateway.testing.conformance.suites.callbacks import CallbacksSuite
-from gateway.testing.conformance.suites.operations import ExercisedSuite, OperationsSuite
+from gateway.testing.conformance.suites.exercised import ExercisedSuite
+from gateway.testing.conformance.suites.operations import OperationsSuite
 from gateway.testing.conformance.suites.rates import RateLimitSuite
 from gateway.testing.conformance.suites.redaction import RedactionSuite
 from gateway.testing.conformance.suites.settings import SettingsSuite
@@ -79,63 +80,54 @@ class OrdersSuite(OperationsSuite):
 class RefundsSuite(OperationsSuite):
     """Money going back."""
 
-    turn = 5
     areas = frozenset({"refunds"})
 
 
 class WalletsSuite(OperationsSuite):
     """Balances."""
 
-    turn = 5
     areas = frozenset({"wallets"})
 
 
 class WithdrawalsSuite(OperationsSuite):
     """Money that leaves."""
 
-    turn = 5
     areas = frozenset({"withdrawals"})
 
 
 class KeysSuite(OperationsSuite):
     """Checking and issuing keys."""
 
-    turn = 5
     areas = frozenset({"keys"})
 
 
 class CardsSuite(OperationsSuite):
     """Cards of customers."""
 
-    turn = 5
     areas = frozenset({"cards"})
 
 
 class CustomersSuite(OperationsSuite):
     """Customers at the provider."""
 
-    turn = 5
     areas = frozenset({"customers"})
 
 
 class MarketsSuite(OperationsSuite):
     """Public market data."""
 
-    turn = 5
     areas = frozenset({"markets"})
 
 
 class TradesSuite(OperationsSuite):
     """Exchange orders."""
 
-    turn = 5
     areas = frozenset({"trades", "swaps"})
 
 
 class TransactionsSuite(OperationsSuite):
     """Money movements, and what a provider deals in."""
 
-    turn = 5
     areas = frozenset({"transactions", "currencies"})
 
 

@@ -26,7 +26,7 @@ from gateway.testing.conformance.calls import fresh_invoice
 from gateway.testing.conformance.cases import Case, Suite, area_of, check
 from gateway.testing.conformance.faults import fault
 from gateway.testing.conformance.subject import Subject
-from gateway.testing.conformance.suites.operations import WITH_STATUS
+from gateway.testing.conformance.suites.evidence import WITH_STATUS
 
 __all__ = ["CapabilitiesSuite", "supports"]
 

@@ -1,0 +1,309 @@
+"""What goes wrong on the way, what the provider refuses, and what the caller is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.errors import (
+    GatewayError,
+    MalformedResponse,
+    Outcome,
+    OutcomeUnknown,
+    ProviderUnavailable,
+)
+from gateway.exchange import Request
+from gateway.testing import faults
+from gateway.testing.conformance.bench import Bench, Play
+from gateway.testing.conformance.calls import Call
+from gateway.testing.conformance.cases import Case, Suite, check, over
+from gateway.testing.conformance.colours import SYNC
+from gateway.testing.conformance.faults import fault
+from gateway.testing.conformance.subject import DocumentedFailure, Subject
+from gateway.testing.conformance.suites.evidence import arrivals, call_of, is_the_call, raised_by, said
+from gateway.testing.conformance.tap import written
+from gateway.testing.conformance.watching import nothing
+
+__all__ = ["FAULTS", "OutcomesSuite", "Weather"]
+
+_RETRY_AFTER = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """One thing that goes wrong on the way, and what the engine makes of it.
+
+    `write` and `read` say what the caller then has: `repeated` (it is sent once more and works), `unknown`,
+    `unavailable`, `malformed`, or `refused`. None: it is not tried. What an answer means is worked out by code that
+    both colours share, so only one of each kind is tried with both (`in_both`).
+    """
+
+    name: str
+    strikes: faults.CallFault | None
+    write: str | None
+    read: str | None
+    words: str
+    in_both: bool = False
+
+
+FAULTS = (
+    Weather("refused", None, "not-sent", "not-sent", "connections are refused", in_both=True),
+    Weather(
+        "dropped-before",
+        faults.Drop(executed=False),
+        "unknown",
+        "repeated",
+        "the connection broke off before the provider had carried it out",
+    ),
+    Weather(
+        "dropped-after",
+        faults.Drop(executed=True),
+        "unknown",
+        "repeated",
+        "the connection broke off after the provider had carried it out",
+        in_both=True,
+    ),
+    Weather("truncated", faults.Truncated(), "unknown", "repeated", "the answer was cut off half-way"),
+    Weather(
+        "html",
+        faults.Foreign(),
+        "unknown",
+        "repeated",
+        "the answer was somebody else's HTML page with HTTP 200",
+        in_both=True,
+    ),
+    Weather("html-always", faults.Foreign(times=20), None, "malformed", "every answer was an HTML page with HTTP 200"),
+    Weather("empty", faults.Empty(), "unknown", "repeated", "the answer was HTTP 200 without a body"),
+    Weather("500", faults.Status(status=500), "unknown", "repeated", "the answer was HTTP 500"),
+    Weather("500-always", faults.Status(status=500, times=20), None, "unavailable", "every answer was HTTP 500"),
+    Weather("503", faults.Status(status=503), "repeated", "repeated", "the answer was HTTP 503"),
+    Weather(
+        "429",
+        faults.Status(status=429, headers={"Retry-After": str(_RETRY_AFTER)}),
+        "repeated",
+        "repeated",
+        f"the answer was HTTP 429 with Retry-After: {_RETRY_AFTER}",
+        in_both=True,
+    ),
+    Weather("400", faults.Status(status=400, times=20), "refused", "refused", "the answer was HTTP 400, no body"),
+    Weather(
+        "404",
+        faults.Status(status=404, times=20),
+        "refused",
+        "refused",
+        "the answer was HTTP 404, no body",
+        in_both=True,
+    ),
+)
+"""The outcomes of docs/architecture.md, "What an answer means"."""
+
+
+def _weathers(subject: Subject, call: Call) -> Iterable[tuple[str, Weather]]:
+    for weather in FAULTS:
+        if (weather.write if call.is_write else weather.read) is not None:
+            yield weather.name, weather
+
+
+def _is_tried(case: Case) -> bool:
+    return case.colour == SYNC or case.what.in_both
+
+
+def _failures(subject: Subject, call: Call) -> Iterable[tuple[str, DocumentedFailure]]:
+    for number, failure in enumerate(subject.failures, 1):
+        if failure.operation == call.operation:
+            yield f"{failure.status}-{failure.raises.__name__}-{number}", failure
+
+
+class OutcomesSuite(Suite):
+    """Every failure says what became of the request, and a write that may have been done is never sent again."""
+
+    turn = 7
+
+    @check(over(what=_failures))
+    def test_a_documented_failure_is_the_error_it_should_be(self, bench: Bench, case: Case) -> None:
+        call, failure = call_of(case), case.what
+        play = bench.play(case.colour)
+        prepared = play.prepared(call)
+        body = failure.body if isinstance(failure.body, str) else written(failure.body).decode()
+        answer = faults.Status(
+            status=failure.status,
+            body=body,
+            times=20,
+            headers={"Content-Type": "application/json", **failure.headers},
+        )
+        struck = bench.strike(play, call.operation, answer, lambda request: is_the_call(call, request))
+        before = len(bench.received())
+        raised = raised_by(lambda: call.make(play, prepared))
+        bench.server.faults(bench.name).clear()
+        answered = f"the documented answer HTTP {failure.status} {body[:200]}"
+        if raised is None:
+            fault(
+                f"{call.name} swallowed an error: after {answered} it returned a result",
+                expected=failure.raises.__name__,
+                look_at="read_failure of the adapter, and except clauses in its operations",
+            )
+        if type(raised) is not failure.raises:
+            fault(
+                f"{call.name}: {answered} became another error",
+                expected=failure.raises.__name__,
+                found=f"{type(raised).__name__}: {raised}",
+                look_at="read_failure of the adapter",
+            )
+        assert isinstance(raised, GatewayError)
+        if failure.code is not None and raised.provider_code != failure.code:
+            fault(
+                f"{call.name}: the provider's own code of an error was lost ({answered})",
+                expected=f"provider_code {failure.code!r}",
+                found=repr(raised.provider_code),
+                look_at="the code of the Failure that read_failure returns",
+            )
+        if raised.outcome is not Outcome.REJECTED and not isinstance(raised, OutcomeUnknown):
+            fault(
+                f"{call.name}: after {answered} the outcome is {raised.outcome.value}",
+                expected="rejected: nothing was done",
+            )
+        arrived = arrivals(bench, struck[0], before)
+        if struck[0].write and not raised.retryable and arrived != 1:
+            fault(f"{call.name} was sent {arrived} times after {answered}", expected="once")
+
+    @check(over(what=_weathers, only=_is_tried))
+    def test_what_goes_wrong_on_the_way_is_told_as_it_is(self, bench: Bench, case: Case) -> None:
+        call, weather = call_of(case), case.what
+        play = bench.play(case.colour)
+        prepared = play.prepared(call)
+        if weather.strikes is None:
+            _refused_connection(bench, call, prepared, case.colour)
+            return
+        reference, ask = _asking(play, call, prepared)
+        play.watch.forget()
+        struck = bench.strike(play, call.operation, weather.strikes, lambda request: is_the_call(call, request))
+        before, slept = len(bench.received()), len(bench.clock.slept)
+        raised = raised_by(lambda: ask(reference))
+        play.watch.strike = nothing
+        bench.server.faults(bench.name).clear()
+        if not struck:
+            fault(f"{call.name} sent no request that could be struck by a fault", look_at="the sample of this row")
+        arrived = arrivals(bench, struck[0], before)
+        asked = play.watch.asked(struck[0])
+        wanted = weather.write if struck[0].write else weather.read or weather.write
+        _judged(call, weather, wanted, raised, (asked, arrived), struck[0])
+        if weather.name == "429" and _RETRY_AFTER not in bench.clock.slept[slept:]:
+            fault(
+                f"{call.name}: Retry-After was not heeded",
+                expected=f"a pause of {_RETRY_AFTER} s",
+                found=f"pauses of {bench.clock.slept[slept:]}",
+            )
+        if wanted == "unknown" and call.has_reference:
+            _is_not_sent_again(bench, call, weather, lambda: ask(reference), struck[0])
+
+
+def _asking(play: Play, call: Call, prepared: Any) -> tuple[str, Any]:
+    """A reference, and how the call is made with it, again and again in the same way."""
+    reference = play.new()
+    if call.request is None or call.sent is None:
+        return reference, lambda name: call.make(play, prepared)
+    asked = call.request(play, prepared, reference)
+    sent = call.sent
+    return reference, lambda name: sent(play, asked)
+
+
+def _refused_connection(bench: Bench, call: Call, prepared: Any, colour: str) -> None:
+    play = bench.unreachable(colour)
+    before = bench.received()
+    raised = raised_by(lambda: call.make(play, prepared))
+    if raised is None:
+        fault(
+            f"{call.name} swallowed an error: nobody listens at the provider's address, and it returned a result",
+            expected="ProviderUnavailable, outcome not_sent",
+            look_at="except clauses in the adapter's operations",
+        )
+    if not isinstance(raised, ProviderUnavailable) or raised.outcome is not Outcome.NOT_SENT:
+        fault(
+            f"{call.name}: a refused connection was told as something else",
+            expected="ProviderUnavailable, outcome not_sent",
+            found=f"{type(raised).__name__}, outcome {getattr(raised, 'outcome', None)}: {raised}",
+            look_at="except clauses in the adapter's operations",
+        )
+    if bench.received() != before:
+        fault(f"{call.name} sent something although nobody listens", found=said(bench.received()[len(before) :]))
+
+
+def _judged(
+    call: Call,
+    weather: Weather,
+    wanted: str | None,
+    raised: BaseException | None,
+    counts: tuple[int, int],
+    request: Request,
+) -> None:
+    """`counts`: how often the adapter asked for this request, and how often it reached the provider."""
+    asked, arrived = counts
+    what = f"{call.name} ({request}): {weather.words}"
+    is_write = request.write
+    if is_write and wanted == "unknown" and arrived != 1:
+        fault(
+            f"{what}, and the write was sent {arrived} times",
+            expected="once: it may have been carried out, so it is never repeated",
+            look_at="write=True of the request, and loops around `yield` in the adapter",
+        )
+    if wanted == "repeated":
+        if raised is not None:
+            fault(f"{what}; it is repeated once, and that works", expected="a result", found=f"{raised!r}")
+        if arrived <= asked:
+            fault(
+                f"{call.name} swallowed an error: {weather.words}, and it returned a result",
+                expected="the request repeated, and its good answer",
+                look_at="answers that are not looked at, and except clauses in the adapter's operations",
+            )
+        if arrived != asked + 1 or (is_write and arrived != 2):
+            fault(
+                f"{what}, and the provider received it {arrived} times; the adapter had asked for it {asked} times",
+                expected="once more than asked: the failed one and its repetition",
+                look_at="loops around `yield` in the adapter: repeating is the engine's",
+            )
+        return
+    if raised is None:
+        fault(
+            f"{call.name} swallowed an error: {weather.words}, and it returned a result",
+            expected={
+                "unknown": "OutcomeUnknown",
+                "malformed": "MalformedResponse",
+                "unavailable": "ProviderUnavailable",
+            }.get(wanted or "", "an error"),
+            look_at="except clauses in the adapter's operations, and answers that are not looked at",
+        )
+    assert isinstance(raised, GatewayError)
+    kinds: dict[str, type[GatewayError]] = {
+        "unknown": OutcomeUnknown,
+        "malformed": MalformedResponse,
+        "unavailable": ProviderUnavailable,
+    }
+    kind = kinds.get(wanted or "")
+    if kind is not None and type(raised) is not kind:
+        fault(f"{what}, and it was told as something else", expected=kind.__name__, found=f"{raised!r}")
+    if wanted == "refused" and raised.outcome is not Outcome.REJECTED:
+        fault(
+            f"{what}, and the outcome is {raised.outcome.value}",
+            expected="rejected: nothing was done",
+            found=repr(raised),
+        )
+    if wanted == "refused" and is_write and arrived != 1:
+        fault(f"{what}, and the write was sent {arrived} times", expected="once: it was refused")
+
+
+def _is_not_sent_again(bench: Bench, call: Call, weather: Weather, ask: Any, request: Request) -> None:
+    before = bench.received()
+    raised = raised_by(ask)
+    if bench.received() != before:
+        fault(
+            f"{call.name} ({request}): {weather.words}; the same call was then sent again",
+            expected="OutcomeUnknown and nothing sent, until a person has settled it",
+            found=said(bench.received()[len(before) :]),
+        )
+    if not isinstance(raised, OutcomeUnknown):
+        fault(
+            f"{call.name}: {weather.words}; the same call, made again, no longer says that its outcome is unknown",
+            expected="OutcomeUnknown",
+            found=repr(raised),
+        )
