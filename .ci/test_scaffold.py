@@ -18,8 +18,12 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 SCHEMES = ("bearer", "api-key", "hmac", "none")
-LONGEST = 600
-"""Seconds that one command may take; installing is what takes longest."""
+END = time.monotonic() + 1800
+"""All of it takes a few minutes, most of them installing; a machine on which it hangs is told so after half an hour."""
+
+
+def left() -> float:
+    return max(1.0, END - time.monotonic())
 
 
 class Environment:
@@ -41,7 +45,7 @@ class Environment:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
-            timeout=LONGEST,
+            timeout=left(),
             check=False,
         )
         if done.returncode != 0:
@@ -58,7 +62,7 @@ class Environment:
 def wheel(source: Path, folder: Path) -> Path:
     """The wheel of this source, built with the tool of the environment that runs this script."""
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(build, cwd=source, check=True, capture_output=True, timeout=LONGEST)
+    subprocess.run(build, cwd=source, check=True, capture_output=True, timeout=left())
     (made,) = folder.glob("*.whl")
     return made
 

@@ -124,9 +124,11 @@ def _origin(entry_point: metadata.EntryPoint) -> tuple[str, str]:
     """The name and the version of its distribution, whatever state its metadata is in."""
     try:
         distribution = entry_point.dist
-        return (distribution.name or "unknown", distribution.version or "unknown") if distribution else ("unknown",) * 2
+        if distribution is not None:
+            return distribution.name or "unknown", distribution.version or "unknown"
     except Exception:  # a METADATA that is missing or broken
-        return "unknown", "unknown"
+        pass
+    return "unknown", "unknown"
 
 
 def implementations(plugins: Plugins, hook: str) -> Iterator[tuple[str, Callable[..., Any]]]:
