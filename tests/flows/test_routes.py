@@ -212,7 +212,9 @@ def test_a_plugin_may_not_choose_anything_else(world: World, colour: str) -> Non
     chooser = Chooser("login")
     try:
         with choosing(world, colour, chooser) as gw:
-            with pytest.raises(ConfigurationError, match="the plugin .+ chose the account 'login', which is not among"):
+            with pytest.raises(
+                ConfigurationError, match=r"the plugin .+ chose the account 'login', which is not among"
+            ):
                 gw.orders.create(cart())
             assert gw.orders.list() == []
     finally:
