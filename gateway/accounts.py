@@ -409,7 +409,7 @@ class OpenAccount:
         from gateway.store import audit, keys
 
         now = self.clock.now()
-        if keys.refused(connection, self.name, held.label, now):
+        if keys.refused(connection, held.key, now):
             audit.note(connection, held.key, "set aside", actor=audit.GATEWAY, now=now, detail={"why": "refused"})
 
     def note_accepted(self, connection: Connection, held: HeldKey) -> None:
@@ -417,7 +417,7 @@ class OpenAccount:
         from gateway.store import audit, keys
 
         now = self.clock.now()
-        if keys.works(connection, self.name, held.label, now):
+        if keys.works(connection, held.key, now):
             audit.note(connection, held.key, "taken back", actor=audit.GATEWAY, now=now, detail={"why": "accepted"})
 
     def _ring_credentials(self) -> tuple[Any, ...]:

@@ -147,15 +147,15 @@ class Ring:
             hint="it has " + (", ".join(held.label for held in self.keys) or "none; `gateway keys create` makes one"),
         )
 
-    def choose(self, permissions: frozenset[Permission], now: float, *, without: Collection[str] = ()) -> HeldKey:
+    def choose(self, permissions: frozenset[Permission], now: float, *, without: Collection[HeldKey] = ()) -> HeldKey:
         """The key for this work. `now` is of the monotonic clock. Raises PermissionDenied; nothing was sent."""
         group = self._group(permissions, now)
         if not without:
             return group.best(now)
         for held in group.ordered(now):
-            if held.label not in without:
+            if held not in without:
                 return held
-        others = [held for held in self._suitable(permissions) if held.label not in without]
+        others = [held for held in self._suitable(permissions) if held not in without]
         if others:
             return min(others, key=lambda held: len(held.key.permissions))
         raise self._denied(permissions)

@@ -174,7 +174,7 @@ def _exchange(run: Performance, request: Request) -> Flow[Any]:
     is safe.
     """
     account, renewed, sending = run.account, False, 0
-    without: tuple[str, ...] = ()
+    without: tuple[HeldKey, ...] = ()
     while True:
         sending += 1
         held = yield from _key(run, request, without)
@@ -193,7 +193,7 @@ def _exchange(run: Performance, request: Request) -> Flow[Any]:
             if run.key is None:
                 yield from keys.set_aside(account, held)
                 if not without and (yield from _another(run, held)):
-                    without = (held.label,)
+                    without = (held,)
                     continue
             raise verdict.error
         if not verdict.again:
@@ -210,7 +210,7 @@ def _exchange(run: Performance, request: Request) -> Flow[Any]:
         yield Pause(pause)
 
 
-def _key(run: Performance, request: Request, without: tuple[str, ...]) -> Flow[HeldKey]:
+def _key(run: Performance, request: Request, without: tuple[HeldKey, ...]) -> Flow[HeldKey]:
     """The key that this sending goes out with. Raises PermissionDenied where the account has none that may do it."""
     account = run.account
     if not request.signed:
@@ -229,7 +229,7 @@ def _another(run: Performance, held: HeldKey) -> Flow[bool]:
         return False
     yield from keys.refresh(account, run.deadline)
     try:
-        account.ring.choose(run.permissions, account.clock.monotonic(), without=(held.label,))
+        account.ring.choose(run.permissions, account.clock.monotonic(), without=(held,))
     except PermissionDenied:
         return False
     return True

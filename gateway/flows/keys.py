@@ -190,7 +190,7 @@ def verify(core: Core, account: str, label: str | None, *, actor: str, seconds: 
     opened.accept_key(held)
 
     def keep(connection: Connection) -> None:
-        store.works(connection, account, label, core.now())
+        store.works(connection, row.key, core.now())
         _Change(core, opened, actor).note(connection, row.key, "verified")
 
     yield from transact(keep)

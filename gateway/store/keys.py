@@ -14,7 +14,7 @@ from gateway.models.keys import ApiKey, KeyOrigin, KeyState, Permission
 from gateway.store.tables import api_keys
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import ColumnElement, Connection, Row
 
 __all__ = ["KeyRow", "add", "change", "expiring", "find", "listed", "refused", "remove", "told", "works"]
 
@@ -90,17 +90,15 @@ def remove(connection: Connection, row: KeyRow) -> None:
     connection.execute(delete(api_keys).where(api_keys.c.id == row.id))
 
 
-def refused(connection: Connection, account: str, label: str, now: datetime) -> bool:
-    """The provider does not accept the key. False when that is known already."""
-    query = update(api_keys).where(
-        api_keys.c.account == account, api_keys.c.label == label, api_keys.c.refused_at.is_(None)
-    )
+def refused(connection: Connection, key: ApiKey, now: datetime) -> bool:
+    """The provider does not accept the key. False when that is known already, or the key is not there any more."""
+    query = update(api_keys).where(_is(key), api_keys.c.refused_at.is_(None))
     return connection.execute(query.values(refused_at=now, updated_at=now)).rowcount > 0
 
 
-def works(connection: Connection, account: str, label: str, now: datetime) -> bool:
+def works(connection: Connection, key: ApiKey, now: datetime) -> bool:
     """The provider accepted the key. True when it had been set aside."""
-    named = (api_keys.c.account == account) & (api_keys.c.label == label)
+    named = _is(key)
     query = select(api_keys.c.refused_at).where(named)
     aside = connection.execute(query).scalar_one_or_none() is not None
     connection.execute(update(api_keys).where(named).values(refused_at=None, verified_at=now, updated_at=now))
@@ -124,6 +122,12 @@ def expiring(connection: Connection, before: datetime, now: datetime) -> list[Ke
 def told(connection: Connection, row: KeyRow) -> None:
     """The key's expiry was told."""
     connection.execute(update(api_keys).where(api_keys.c.id == row.id).values(told_expiry=row.key.expires_at))
+
+
+def _is(key: ApiKey) -> ColumnElement[bool]:
+    """That a row is this key's, and not that of a later one with its label."""
+    where = (api_keys.c.account == key.account) & (api_keys.c.label == key.label)
+    return where & (api_keys.c.created_at == key.added_at)
 
 
 def _row(row: Row[Any], now: datetime) -> KeyRow:

@@ -420,12 +420,12 @@ def test_the_rule(
     there = [held(number, spec, limit) for number, spec in enumerate(keys)]
     ring.take([(one, one.key) for one in there])
     expected = list(ranked(keys, needed, egress, pool, limit is not None))
-    before: list[str] = []
+    before: list[HeldKey] = []
     for label in expected:
         # Asked twice: the first time makes the group, the second finds it.
         assert ring.choose(needed, 1000.0, without=before).label == label
         assert ring.choose(needed, 1000.0, without=before).label == label
-        before.append(label)
+        before.append(there[int(label[3:])])
     with pytest.raises(PermissionDenied) as caught:
         ring.choose(needed, 1000.0, without=before)
     assert caught.value.outcome == "not_sent"

@@ -223,6 +223,28 @@ def test_a_key_that_was_added_elsewhere_is_found(
         assert dict(service.written) == {"c-1": 1}
 
 
+def test_another_key_of_the_same_label(service: Service, colour: str, any_place: Place) -> None:
+    """The old one was revoked and forgotten elsewhere, in haste: its refusal is none of the new one."""
+    clock = VirtualClock()
+    with (
+        Loopback(app=service) as server,
+        any_place.gateway(colour, server.url, clock=clock) as one,
+        any_place.gateway(colour, server.url, clock=clock) as other,
+    ):
+        one.keys.add(new("key1"), account="shop")
+        other.wallets.list(account="shop")
+        service.end("secret-key1")
+        clock.advance(1)
+        one.keys.revoke("key1", account="shop", ended=True, force=True)
+        one.keys.delete("key1", account="shop")
+        one.keys.add(new("key1", "secret-key2"), account="shop")
+        other.orders.create(cart("c-1"), account="shop")
+        assert dict(service.written) == {"c-1": 1}
+        assert service.refused == ["secret-key1"]
+        assert not refused(one, "key1")
+        assert "set aside" not in actions(one.keys.audit())
+
+
 def test_a_key_that_was_retired_elsewhere_fails_no_call(service: Service, colour: str, place: Place) -> None:
     clock = VirtualClock()
     with (
