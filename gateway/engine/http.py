@@ -104,6 +104,9 @@ class Connection:
     def build(self, request: Request, timeout: float, trace: Callable[[str, Mapping[str, Any]], Any]) -> httpx.Request:
         phases = {"connect": min(timeout, _CONNECT_SECONDS), "read": timeout, "write": timeout, "pool": timeout}
         target = request.target()
+        if not target.startswith("/"):
+            # After a base URL without a path, '@elsewhere' or '.elsewhere' would be another host, with the key.
+            raise httpx.InvalidURL("its path does not begin with '/'")
         url = _parsed(self.base_url + target)
         # What leaves must be what was signed: a target that httpx would tidy up ('..', '#', a space) is not sent.
         if url.fragment or not url.raw_path.endswith(target.encode("ascii")):

@@ -182,7 +182,9 @@ class TestTheProtocol:
         assert decode_json(encode_json(data)) == data
 
 
-@pytest.mark.parametrize("path", ["/a/../b", "/a b", "/a#b", "/é"])
+@pytest.mark.parametrize(
+    "path", ["/a/../b", "/a b", "/a#b", "/é", "@elsewhere.invalid/a", ".elsewhere.invalid/a", "a", ""]
+)
 def test_a_transport_sends_what_was_signed_or_nothing(path: str, colour: str) -> None:
     """The last guard, for adapters: an identifier in a path may hold anything."""
     from gateway.engine.effects import Send
