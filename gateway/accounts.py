@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
@@ -261,6 +261,15 @@ class OpenAccount:
         return next_number(connection, f"{self.provider.name} {key_id}", now_microseconds)
 
     # The ring
+
+    def choose_key(self, permissions: frozenset[Permission], without: Collection[HeldKey] = ()) -> HeldKey:
+        """The key for this work; as `Ring.choose`. One that has expired since the ring was read is not among them."""
+        while True:
+            held = self.ring.choose(permissions, self.clock.monotonic(), without=without)
+            expires_at = held.key.expires_at
+            if expires_at is None or held.login is not None or self.clock.now() < expires_at:
+                return held
+            self.ring.show(held, state=KeyState.EXPIRED)
 
     def _rows_of_ring(self, connection: Connection) -> list[KeyRow]:
         return self.key_rows(connection) if self.works_with_ring else []

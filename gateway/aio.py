@@ -317,9 +317,14 @@ class AsyncGateway:
 
 
 def _who() -> str:
+    """The user that this process runs as. Not what LOGNAME or USER say: anybody can set those."""
     try:
+        import pwd
+    except ImportError:  # no such thing on Windows
         return getpass.getuser()
-    except (OSError, KeyError):  # a user id without a name, as in many containers
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a user id without a name, as in many containers
         return f"user {os.getuid()}"
 
 

@@ -14,12 +14,14 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from gateway.contracts.adapter import Auth, LoginAuth
+from gateway.contracts.adapter import Auth, LoginAuth, NoAuth
 from gateway.engine.rates import Headrooms, RateWindow
 from gateway.errors import GatewayError, NotFound, Outcome, PermissionDenied
 from gateway.models.keys import ApiKey, KeyState, Permission
 
 __all__ = ["Address", "HeldKey", "Ring"]
+
+_VALID = (KeyState.ACTIVE, KeyState.RETIRING)
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -101,7 +103,7 @@ class Ring:
 
     def __init__(self, account: str, *, egress: Iterable[Address] = (), pool: str | None = None) -> None:
         self.account = account
-        self.egress = tuple(egress)
+        self.egress = tuple(map(_plain, egress))
         self._pool = pool
         self._snapshot = _Snapshot()
         self._lock = threading.Lock()
@@ -112,10 +114,16 @@ class Ring:
 
     @property
     def pool(self) -> str | None:
-        """The pool whose keys are used: that of the settings, else that of the oldest key in use."""
+        """The pool whose keys are used: that of the settings, else the only one that there is. None where there is no
+        key, or keys of several pools: which of them works would then be chance, and with it what a call costs.
+        """
         if self._pool is not None:
             return self._pool
-        return next((held.key.pool for held in self._active()), None)
+        pools = self._pools()
+        return pools[0] if len(pools) == 1 else None
+
+    def _pools(self) -> list[str]:
+        return sorted({held.key.pool for held in self.keys if held.signs and held.key.state in _VALID})
 
     def take(self, keys: Iterable[tuple[HeldKey, ApiKey]]) -> None:
         """These are the keys from now on, those added first in front, as they may be shown now. Work under way keeps
@@ -157,7 +165,7 @@ class Ring:
                 return held
         others = [held for held in self._suitable(permissions) if held not in without]
         if others:
-            return min(others, key=lambda held: len(held.key.permissions))
+            return min(others, key=_power)
         raise self._denied(permissions)
 
     def others(self, permissions: frozenset[Permission], held: HeldKey, now: float) -> list[HeldKey]:
@@ -172,15 +180,25 @@ class Ring:
             suitable = self._suitable(permissions)
             if not suitable:
                 raise self._denied(permissions)
-            fewest = min(len(held.key.permissions) for held in suitable)
-            keys = tuple(held for held in suitable if len(held.key.permissions) == fewest)
+            least = min(map(_power, suitable))
+            keys = tuple(held for held in suitable if _power(held) == least)
             group = snapshot.groups[permissions] = _Group(keys, now)
         return group
 
     def _suitable(self, permissions: frozenset[Permission]) -> list[HeldKey]:
-        able = [held for held in self.in_use() if permissions <= held.key.permissions and self._admits(held.key)]
+        able = [held for held in self.in_use() if permissions <= held.key.permissions and self.admits(held.key)]
         # One that was refused may work again; it is tried before the work is given up.
         return [held for held in able if held.key.refused_at is None] or able
+
+    def can(self, permission: Permission) -> bool:
+        """Whether one of the keys may do this."""
+        return bool(self._suitable(frozenset({permission})))
+
+    def like(self, keys: Iterable[ApiKey]) -> Ring:
+        """What the ring would be with these keys: to look at, not to sign with."""
+        made = Ring(self.account, egress=self.egress, pool=self._pool)
+        made.take((HeldKey(key, NoAuth(), RateWindow(None)), key) for key in keys)
+        return made
 
     def in_use(self) -> list[HeldKey]:
         """The keys that new work can go out with."""
@@ -190,21 +208,29 @@ class Ring:
     def _active(self) -> list[HeldKey]:
         return [held for held in self.keys if held.signs and held.key.state is KeyState.ACTIVE]
 
-    def _admits(self, key: ApiKey) -> bool:
+    def admits(self, key: ApiKey) -> bool:
         """Whether every address that the gateway may come from is admitted. Where none is configured nothing can be
         said; the provider itself decides.
         """
         return all(_within(address, key) for address in self.egress)
 
     def _denied(self, permissions: frozenset[Permission]) -> PermissionDenied:
-        usable = self.in_use()
+        usable, pools = self.in_use(), self._pools()
         needed = " and ".join(sorted(permissions))
         if not self.keys:
             return PermissionDenied(
-                f"the ring of {self.account} has no key; nothing was sent",
+                f"the ring of {self.account} has no key that is valid; nothing was sent",
                 account=self.account,
                 outcome=Outcome.NOT_SENT,
                 hint=f"`gateway keys create --account {self.account}`",
+            )
+        if self._pool is None and len(pools) > 1:
+            return PermissionDenied(
+                f"the settings do not say which of the pools {', '.join(pools)} of the ring of {self.account} works; "
+                "nothing was sent",
+                account=self.account,
+                outcome=Outcome.NOT_SENT,
+                hint=f'accounts.{self.account}.key_pool = "{pools[0]}"',
             )
         able = [held for held in usable if permissions <= held.key.permissions]
         if able:
@@ -227,6 +253,18 @@ class Ring:
             outcome=Outcome.NOT_SENT,
             hint=f"`gateway keys create --account {self.account} --permission {sorted(permissions)[0]}`",
         )
+
+
+def _power(held: HeldKey) -> tuple[int, bool, bool]:
+    """How much a key may do: how many things, and of as many the less dangerous ones."""
+    permissions = held.key.permissions
+    return len(permissions), Permission.WITHDRAW in permissions, Permission.TRADE in permissions
+
+
+def _plain(address: Address) -> Address:
+    """An IPv4 address also where it is written as IPv6 (RFC 4291, 2.5.5.2)."""
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return address if mapped is None else mapped
 
 
 def _within(address: Address, key: ApiKey) -> bool:

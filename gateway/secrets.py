@@ -8,6 +8,7 @@ log, an error or the store.
 from __future__ import annotations
 
 import hmac
+import html
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -214,9 +215,14 @@ _NOBODYS = Redactor()
 
 def _written(text: str) -> set[str]:
     """A secret as it stands in texts, in JSON and in addresses."""
-    written = {text, quote(text), quote(text, safe=""), quote_plus(text)}
+    written = {text, html.escape(text), html.escape(text, quote=False)}
+    for quoted in (quote(text), quote(text, safe=""), quote_plus(text)):
+        written |= {quoted, re.sub(r"%[0-9A-F]{2}", lambda code: code.group().lower(), quoted)}
     for as_json in (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]):
-        written |= {as_json, as_json.replace("/", "\\/")}
+        safe = as_json  # as many write what may stand in a page
+        for character in "&<>'+/":
+            safe = safe.replace(character, f"\\u{ord(character):04x}")
+        written |= {as_json, as_json.replace("/", "\\/"), safe}
     return written
 
 

@@ -111,11 +111,13 @@ class _Ring:
         self.strangers = [row.key for row in rows if not self._is_here(row.key)]
         self.rows = [row for row in rows if self._is_here(row.key)]
         self.egress = account.ring.egress
-        # The ring's own pool is that of keys which are read when the account is used.
-        self.pool = account.settings.key_pool or next((key.pool for key in self._signing()), None)
+        # As the ring's own, which is of the keys that are read when the account is used.
+        self.pools = sorted({key.pool for key in self._signing()})
+        self.pool = account.settings.key_pool or (self.pools[0] if len(self.pools) == 1 else None)
 
     def findings(self) -> Iterator[Finding]:
         yield from self._empty()
+        yield from self._several_pools()
         yield from self._foreign()
         yield from self._without_secret()
         for key in self._in_state(KeyState.EXPIRED):
@@ -172,6 +174,16 @@ class _Ring:
                     self.name,
                 )
 
+    def _several_pools(self) -> Iterator[Finding]:
+        if self.pool is None and len(self.pools) > 1:
+            yield Finding(
+                "keys",
+                Level.PROBLEM,
+                f"no key is used: the settings do not say which of the pools works: {', '.join(self.pools)}",
+                f'key_pool = "{self.pools[0]}" in accounts.{self.name}, or another of them',
+                self.name,
+            )
+
     def _only_key(self) -> Iterator[Finding]:
         known = self.rules.permissions
         if known is None or Permission.WITHDRAW not in known or len(known) == 1:
@@ -207,7 +219,7 @@ class _Ring:
                 f"{key.label} was refused by the provider on {_day(key.refused_at)} and is set aside",
                 f"`gateway keys verify --account {self.name} --label {key.label}`; if it is refused, replace it",
             )
-        if signs and key.pool != self.pool:
+        if signs and self.pool is not None and key.pool != self.pool:
             yield self._told(
                 f"{key.label} is of the pool {key.pool} and never used: the account works with the pool {self.pool}",
                 f'key_pool = "{key.pool}" in accounts.{self.name} to use that pool instead, or give it an account',

@@ -28,7 +28,7 @@ from gateway.cli.session import (
     only_account,
     session,
 )
-from gateway.models.keys import ApiKey, KeyAction, KeyAudit
+from gateway.models.keys import ApiKey, KeyAction, KeyAudit, KeyState
 from gateway.plugins import load_plugins
 from gateway.secrets import HIDDEN, Secret
 
@@ -233,10 +233,14 @@ def _login(
     return parts
 
 
+def _shown_state(key: ApiKey) -> str:
+    return "refused" if key.refused_at is not None and key.state is KeyState.ACTIVE else key.state
+
+
 _LIST: list[Column[ApiKey]] = [
     Column("label", lambda key: key.label),
     Column("account", lambda key: key.account),
-    Column("state", lambda key: "refused" if key.refused_at is not None else key.state, coloured=True),
+    Column("state", _shown_state, coloured=True),
     Column("permissions", lambda key: key.permissions),
     Column("from", lambda key: network_words(key.networks)),
     Column("pool", lambda key: key.pool),

@@ -69,7 +69,8 @@ def init(
             try:
                 vault = Vault.create(storage, RawKey.from_file(generate_key))
             except VaultError:
-                generate_key.unlink()  # nothing was locked with it
+                if not _is_there(storage):  # else it may be locked with it
+                    generate_key.unlink()
                 raise
         here.done(f"the vault {vault.name} was made", "gateway vault check")
         result = {"vault": vault.name, "secrets": 0, "audited": _noted(data, "vault made", vault=vault.name)}
@@ -177,6 +178,14 @@ def _configured(data: Mapping[str, Any]) -> VaultSettings:
     if settings is None:
         raise not_configured()
     return settings
+
+
+def _is_there(storage: Storage) -> bool:
+    try:
+        storage.read()
+    except VaultError:
+        return False
+    return True
 
 
 @contextmanager

@@ -24,7 +24,7 @@ def prepare(account: OpenAccount, permissions: frozenset[Permission], deadline: 
     """Have the ring at hand and see that one of its keys may do this. Raises PermissionDenied; nothing was sent."""
     if account.ring_due():
         yield from refresh(account, deadline)
-    account.ring.choose(permissions, account.clock.monotonic())
+    account.choose_key(permissions)
 
 
 def refresh(account: OpenAccount, deadline: Deadline) -> Flow[None]:
@@ -53,7 +53,12 @@ def _read(account: OpenAccount) -> Flow[None]:
     asked = account.ask_for_keys()
     rows = yield from transact(account.key_rows)
     new = account.unknown_keys(rows)
-    secrets = (yield Block(lambda: account.open_secrets(new))) if new else {}
+    try:
+        secrets = (yield Block(lambda: account.open_secrets(new))) if new else {}
+    except VaultError:
+        # What was retired, revoked or changed counts all the same: it is only the new keys that cannot be used.
+        account.take_keys(asked, rows, {})
+        raise
     account.take_keys(asked, rows, secrets)
 
 

@@ -219,7 +219,7 @@ def _key(run: Performance, request: Request, without: tuple[HeldKey, ...]) -> Fl
         return run.key
     if account.ring_due():
         yield from keys.refresh(account, run.deadline)
-    return account.ring.choose(run.permissions, account.clock.monotonic(), without=without)
+    return account.choose_key(run.permissions, without)
 
 
 def _another(run: Performance, held: HeldKey) -> Flow[bool]:
@@ -229,7 +229,7 @@ def _another(run: Performance, held: HeldKey) -> Flow[bool]:
         return False
     yield from keys.refresh(account, run.deadline)
     try:
-        account.ring.choose(run.permissions, account.clock.monotonic(), without=(held,))
+        account.choose_key(run.permissions, (held,))
     except PermissionDenied:
         return False
     return True

@@ -140,6 +140,8 @@ def request(
         wanted = frozenset(map(Permission, permissions if permissions is not None else _needed(made)))
     except ValueError:
         raise InvalidRequest("no such permission", hint="there are " + ", ".join(Permission)) from None
+    if not wanted:
+        raise InvalidRequest("a key needs a permission for every call", hint="leave it out, or name what it takes")
     run = Performance(opened, f"{verb} {path}", core.deadline(seconds, opened), permissions=wanted)
     return (yield from perform(run, Begun(operation())))
 

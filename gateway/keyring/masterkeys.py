@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -58,6 +58,9 @@ class RawKey:
 
     def __init__(self, text: Secret) -> None:
         self._key = _read(text.reveal().strip())
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a key is not pickled or copied to disk")
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> RawKey:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +22,8 @@ __all__ = ["LARGEST", "FileStorage", "Storage", "StoreStorage"]
 
 LARGEST = 16 * 2**20
 """Bytes that a vault can have."""
+
+_HALF_WRITTEN = re.compile(r"\.[0-9a-f]{16}")
 
 _MAKE = "`gateway vault init` makes one"
 
@@ -91,7 +95,13 @@ class FileStorage:
             self._write(work(self.read()))
 
     def _write(self, content: bytes) -> None:
-        """Whole or not at all: a new file is written, synced and put in the old one's place."""
+        """Whole or not at all: a new file is written, synced and put in the old one's place. What a writer that was
+        killed has left half-written is removed; only who holds the lock writes.
+        """
+        for left in self.path.parent.glob(f".{glob.escape(self.path.name)}.*"):
+            if _HALF_WRITTEN.fullmatch(left.name.removeprefix(f".{self.path.name}")):
+                with suppress(OSError):
+                    left.unlink()
         made = self.path.with_name(f".{self.path.name}.{secrets.token_hex(8)}")
         try:
             descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -100,13 +110,22 @@ class FileStorage:
                 file.flush()
                 os.fsync(descriptor)
             os.replace(made, self.path)
-            _sync_folder(self.path.parent)
-        except OSError as error:
+        except BaseException as error:
             with suppress(OSError):
                 made.unlink()
+            if not isinstance(error, OSError):
+                raise
             raise VaultError(
                 f"the vault {self.path} cannot be written: {error.strerror}; it is as it was",
                 hint="check the folder's permissions and the disk",
+            ) from None
+        try:
+            _sync_folder(self.path.parent)
+        except OSError as error:
+            raise VaultError(
+                f"the vault {self.path} was changed, but the disk did not confirm it ({error.strerror}): after a power "
+                "cut it may be as it was before",
+                hint="keep the old key and the new one, until `gateway vault check` opens it after a restart",
             ) from None
 
     @contextmanager
@@ -114,7 +133,9 @@ class FileStorage:
         """One writer at a time. The lock is a file of its own, because the vault's is replaced."""
         try:
             descriptor = os.open(
-                self.path.with_name(self.path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+                self.path.with_name(self.path.name + ".lock"),
+                os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW,
+                0o600,
             )
         except OSError as error:
             raise VaultError(

@@ -1,0 +1,246 @@
+"""Further keys for a ring.
+
+A key's secret is written to the vault before its row to the store: a row whose secret is nowhere would be a key that
+fails. Whatever changes a ring holds one lane, so that two people never write one label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from gateway.accounts import OpenAccount
+from gateway.contracts.keys import IssuesKeys
+from gateway.core import Core
+from gateway.engine import keys as engine
+from gateway.engine.clock import Deadline
+from gateway.engine.effects import Block, Flow, transact
+from gateway.engine.perform import Begun, Performance, perform
+from gateway.errors import Conflict, UnsupportedOperation
+from gateway.flows.keys.changing import erase, in_flight
+from gateway.flows.keys.reading import ending
+from gateway.flows.keys.rings import Change, alone, attempt, find, reload, wrong_state
+from gateway.flows.keys.terms import Made, issuing, kind_of, like, made_of, one_pool, stands_in, terms
+from gateway.models.keys import ApiKey, IssuedKey, KeyOrigin, KeyState, NewKey, Rotation
+from gateway.secrets import Secret
+from gateway.store import keys as store
+from gateway.store.keys import KeyRow
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+__all__ = ["add", "issue", "ready", "rotate"]
+
+
+def ready(core: Core, account: str, new: NewKey, replaces: str | None, *, check: bool) -> Flow[None]:
+    """Everything that can be told of a key before it is made, so that none is made for nothing."""
+    opened = core.account(account)
+    if replaces is not None:
+        row = yield from _replaceable(core, opened, replaces)
+        new = like(new, row.key)
+    kind, _, _ = terms(opened, new)
+    rows = yield from transact(opened.key_rows)
+    if not kind.for_callbacks:
+        one_pool(opened, rows, replaces or "", new.pool)
+    if check and not kind.for_callbacks:
+        opened.require("keys.verify")
+    yield from _free(core, opened, new.label)
+    yield Block(lambda: core.vault().check())
+
+
+def add(core: Core, account: str, new: NewKey, *, check: bool, actor: str, seconds: float | None) -> Flow[ApiKey]:
+    """Keep a key that a person made, after a read with it has succeeded."""
+    opened = core.account(account)
+    deadline = core.deadline(seconds, opened)
+    made = made_of(opened, new, KeyOrigin.IMPORTED)
+
+    change = Change(core, opened, actor)
+
+    def work() -> Flow[ApiKey]:
+        yield from _absent(core, made, deadline)
+        verified = (yield from _check(opened, made, deadline)) if check else False
+        return (yield from _keep(change, made, verified=verified))
+
+    return (yield from change.told(made.key, "add", alone(opened, deadline, work)))
+
+
+def rotate(
+    core: Core, account: str, label: str, new: NewKey, *, check: bool, actor: str, seconds: float | None
+) -> Flow[Rotation]:
+    """Add a key in the place of another, which gets no new work from then on."""
+    opened = core.account(account)
+    deadline = core.deadline(seconds, opened)
+    change = Change(core, opened, actor)
+
+    def work() -> Flow[Rotation]:
+        row = yield from _replaceable(core, opened, label)
+        made = made_of(opened, like(new, row.key), KeyOrigin.IMPORTED)
+        stands_in(opened, (yield from transact(opened.key_rows)), made.key, row.key)
+        yield from _absent(core, made, deadline, replaces=label)
+        verified = (yield from _check(opened, made, deadline)) if check else False
+
+        def also(connection: Connection) -> None:
+            store.change(connection, row, core.now(), state=KeyState.RETIRING.value, retired_at=core.now())
+            change.note(connection, row.key, "retired", replaced_by=new.label)
+
+        fresh = yield from _keep(change, made, verified=verified, also=also)
+        old = row.key.model_copy(update={"state": KeyState.RETIRING, "retired_at": core.now()})
+        steps = yield from ending(core, opened, old)
+        return Rotation(new=fresh, old=old, in_flight=in_flight(opened, label), guide=steps)
+
+    first = yield from _replaceable(core, opened, label)
+    return (yield from change.told(first.key, "rotate", alone(opened, deadline, work)))
+
+
+def issue(
+    core: Core,
+    account: str,
+    *,
+    label: str | None,
+    parts: Mapping[str, Any] | None,
+    actor: str,
+    seconds: float | None,
+) -> Flow[IssuedKey]:
+    """Obtain a key by a call. With a label it is kept in the ring, with what it was obtained with, and renewed."""
+    opened = core.account(account)
+    opened.require("keys.issue")
+    deadline = core.deadline(seconds, opened)
+    credentials = issuing(opened, parts)
+    if label is None:
+        run = Performance(opened, "keys.issue", deadline)
+        return (yield from perform(run, Begun(opened.able(IssuesKeys).issue_key(credentials))))
+    if credentials is None:
+        credentials = opened.unsigned.credentials
+    kind = kind_of(opened, credentials.kind)
+    texts = {part.name: getattr(credentials, part.name) for part in kind.parts}
+    new = NewKey(
+        label=label,
+        kind=kind.name,
+        parts={name: text if isinstance(text, Secret) else Secret(str(text)) for name, text in texts.items()},
+    )
+    made = made_of(opened, new, KeyOrigin.ISSUED)
+    change = Change(core, opened, actor)
+
+    def work() -> Flow[IssuedKey]:
+        yield from _absent(core, made, deadline)
+        login = made.held.login
+        if login is None:
+            raise UnsupportedOperation(f"keys of the kind {kind.name} are not obtained by a call", account=account)
+        issued: IssuedKey = yield from perform(Performance(opened, "keys.issue", deadline), Begun(login.login()))
+        opened.redactor.learn([issued.secret])
+        kept = yield from _keep(change, made, verified=False)
+        return issued.model_copy(update={"key": kept.model_copy(update={"expires_at": issued.expires_at})})
+
+    return (yield from change.told(made.key, "issue", alone(opened, deadline, work)))
+
+
+def _replaceable(core: Core, opened: OpenAccount, label: str) -> Flow[KeyRow]:
+    row = yield from transact(lambda connection: find(core, opened, connection, label))
+    if row.key.state is not KeyState.ACTIVE:
+        raise wrong_state(row.key, "only an active key is replaced")
+    return row
+
+
+def _free(core: Core, opened: OpenAccount, label: str) -> Flow[None]:
+    """Raises Conflict when the label is taken."""
+
+    def work(connection: Connection) -> None:
+        if any(row.key.label == label for row in store.listed(connection, opened.name, core.now())):
+            raise Conflict(
+                f"the ring of {opened.name} has a key {label!r} already; nothing was changed",
+                account=opened.name,
+                hint="take another label, or `gateway keys delete` the old one once it is revoked",
+            )
+
+    yield from transact(work)
+
+
+def _absent(core: Core, made: Made, deadline: Deadline, *, replaces: str | None = None) -> Flow[None]:
+    """Raises Conflict when the label is taken, or the key is there under another, before anything is sent or kept. A
+    login may replace one of the same user: its password has changed.
+    """
+    opened = made.account
+    yield from _free(core, opened, made.key.label)
+    if opened.works_with_ring:
+        yield from engine.refresh(opened, deadline)
+    rows = yield from transact(opened.key_rows)
+    if made.held.signs:
+        one_pool(opened, rows, replaces or "", made.key.pool)
+    other = yield Block(lambda: _same_key(core, made, [row for row in rows if row.key.label != replaces]))
+    if other is not None:
+        # Twice in the ring it would seem to have twice its calls, and ending one would end the other.
+        raise Conflict(
+            f"this key is in the ring of {opened.name} as {other} already; nothing was changed",
+            account=opened.name,
+            hint="make another one at the provider",
+        )
+
+
+def _same_key(core: Core, made: Made, rows: list[KeyRow]) -> str | None:
+    """The label under which the same key is kept already. Raises Conflict when something else is in its place in the
+    vault, and VaultError.
+    """
+    opened, vault = made.account, core.vault()
+    there = set(vault.names())
+    for part, place in made.places().items():
+        if place in there and vault.get(*place) != made.secrets[part]:
+            raise Conflict(
+                f"the vault has another secret as {'/'.join(place)}, which is of no key of this ring; "
+                "nothing was changed",
+                account=opened.name,
+                hint=f"take another label; or, when nothing uses it, `gateway vault forget {'/'.join(place)}`",
+            )
+    for row in rows:
+        if row.key.state in (KeyState.ACTIVE, KeyState.RETIRING) and row.key.kind == made.key.kind:
+            kept = next(iter(opened.open_secrets([row]).values()), None)
+            same_id = row.key.public_id == made.key.public_id
+            # A login is known by its user: its password may have changed.
+            if same_id and (kept == made.secrets or made.held.login is not None):
+                return row.key.label
+    return None
+
+
+def _check(opened: OpenAccount, made: Made, deadline: Deadline) -> Flow[bool]:
+    """Try the key before anything else uses it. One that only proves callbacks cannot be tried."""
+    if not made.held.signs:
+        return False
+    opened.require("keys.verify")
+    return (yield from attempt(opened, made.held, deadline))
+
+
+def _keep(
+    change: Change, made: Made, *, verified: bool, also: Callable[[Connection], None] = lambda connection: None
+) -> Flow[ApiKey]:
+    """The secret into the vault, then the key into the ring."""
+    core, opened, key = change.core, change.account, made.key
+    names, places = list(made.secrets), made.places()
+    now = core.now()
+    key = key.model_copy(update={"verified_at": now if verified else None})
+
+    def work(connection: Connection) -> KeyRow:
+        store.add(connection, key, tuple(names), now)
+        also(connection)
+        detail = {"kind": key.kind, "permissions": sorted(key.permissions), "pool": key.pool}
+        change.note(
+            connection,
+            key,
+            "added" if key.origin is KeyOrigin.IMPORTED else "issued",
+            **detail,
+            networks=list(key.networks) if key.networks is not None else None,
+            verified=verified,
+        )
+        return store.find(connection, key.account, key.label, now)
+
+    try:
+        yield Block(lambda: core.vault().put_many({places[name]: made.secrets[name] for name in names}))
+        row = yield from transact(work)
+    except Exception:
+        raise
+    except BaseException:  # an interrupt, which may come when the row is written too
+        rows = yield from transact(lambda connection: store.listed(connection, key.account, now))
+        if all(one.key.label != key.label for one in rows):
+            yield from erase(core, [KeyRow(0, tuple(names), key)])
+        raise
+    opened.know(row, made.held)
+    yield from reload(opened)
+    return row.key

@@ -1,0 +1,231 @@
+"""What becomes of a key: changed, retired, revoked, forgotten.
+
+Its secret is taken out of the vault after it is out of use, and before it is out of the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from gateway.accounts import OpenAccount, secret_names
+from gateway.capabilities import Support
+from gateway.contracts.keys import RevokesKeys
+from gateway.core import Core
+from gateway.engine.effects import Block, Flow, transact
+from gateway.engine.perform import Begun, Performance, perform
+from gateway.errors import Conflict, InvalidRequest, UnsupportedOperation
+from gateway.flows.keys.rings import Change, alone, find, opened_key, reload, require_in_force, wrong_state
+from gateway.flows.keys.terms import networks_of, one_pool, permissions_of
+from gateway.models.keys import ApiKey, KeyState, NewKey, Permission
+from gateway.store import keys as store
+from gateway.store.keys import KeyRow
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+__all__ = ["delete", "delete_all", "edit", "erase", "in_flight", "retire", "revoke"]
+
+
+def edit(
+    core: Core,
+    account: str,
+    label: str,
+    *,
+    permissions: Iterable[Permission | str] | None,
+    networks: Iterable[str] | Literal["any"] | None,
+    pool: str | None,
+    expires_at: Any,
+    actor: str,
+) -> Flow[ApiKey]:
+    """Record what was changed at the provider. None leaves a thing as it is."""
+    opened = core.account(account)
+    values: dict[str, Any] = {}
+    if permissions is not None:
+        values["permissions"] = sorted(permissions_of(opened, permissions))
+    if networks is not None:
+        found = networks_of(opened, None if networks == "any" else networks)
+        values["networks"] = list(found) if found is not None else None
+    if pool is not None or expires_at is not None:
+        like = NewKey(label=label, parts={}, pool="default" if pool is None else pool, expires_at=expires_at)
+        values |= {"pool": like.pool} if pool is not None else {}
+        values |= {"expires_at": like.expires_at} if expires_at is not None else {}
+    if not values:
+        raise InvalidRequest("nothing to change was named", account=account)
+    if expires_at is not None and expires_at <= core.now():
+        raise InvalidRequest(
+            f"the key would have expired, at {expires_at.isoformat()}; nothing was changed",
+            account=account,
+            hint="a key that is to be used no more is retired, then revoked",
+        )
+
+    def work(connection: Connection) -> KeyRow:
+        row = find(core, opened, connection, label)
+        if expires_at is None or row.key.state is not KeyState.EXPIRED:  # a wrong expiry can be corrected
+            require_in_force(row)
+        if pool is not None:
+            one_pool(opened, opened.key_rows(connection), label, pool)
+        store.change(connection, row, core.now(), **values)
+        after = find(core, opened, connection, label)
+        told = {name: str(value) if name == "expires_at" else value for name, value in values.items()}
+        Change(core, opened, actor).note(connection, row.key, "edited", **told)
+        return after
+
+    row = yield from transact(work)
+    yield from reload(opened)
+    return row.key
+
+
+def retire(core: Core, account: str, label: str, *, actor: str) -> Flow[ApiKey]:
+    """No new work goes out with the key. May be repeated."""
+    opened = core.account(account)
+
+    def work(connection: Connection) -> KeyRow:
+        row = find(core, opened, connection, label)
+        if row.key.state is KeyState.RETIRING:
+            return row
+        require_in_force(row)
+        store.change(connection, row, core.now(), state=KeyState.RETIRING.value, retired_at=core.now())
+        Change(core, opened, actor).note(connection, row.key, "retired")
+        return find(core, opened, connection, label)
+
+    row = yield from transact(work)
+    yield from reload(opened)
+    return row.key
+
+
+def revoke(
+    core: Core, account: str, label: str, *, ended: bool, force: bool, actor: str, seconds: float | None
+) -> Flow[ApiKey]:
+    """End the key: by a call where the provider has one, else a person has `ended` it there. Its secret is erased."""
+    opened = core.account(account)
+    deadline = core.deadline(seconds, opened)
+    change = Change(core, opened, actor)
+
+    def work() -> Flow[ApiKey]:
+        row = yield from transact(lambda connection: find(core, opened, connection, label))
+        if row.key.state is KeyState.REVOKED:
+            yield from erase(core, [row])  # whoever revoked it may have been stopped before
+            return row.key
+        if not force:
+            _require_idle(core, opened, row.key)
+        if opened.capabilities.get("keys.revoke").support is Support.SUPPORTED:
+            opened.require("keys.revoke")
+            held = yield from opened_key(opened, row, deadline)
+            run = Performance(opened, "keys.revoke", deadline, key=held)
+            yield from perform(run, Begun(opened.able(RevokesKeys).revoke_key(label, row.key.public_id)))
+        elif not ended:
+            reason = opened.capabilities.get("keys.revoke")
+            raise UnsupportedOperation(
+                f"{opened.provider.title} ends keys by hand only: {reason.reason}; the key is as it was",
+                account=account,
+                hint=f"`gateway keys guide revoke --account {account} --label {label}`, then revoke it as ended",
+            )
+
+        def keep(connection: Connection) -> KeyRow:
+            now = core.now()
+            store.change(connection, row, now, state=KeyState.REVOKED.value, revoked_at=now)
+            change.note(connection, row.key, "revoked", forced=force)
+            return find(core, opened, connection, label)
+
+        kept = yield from transact(keep)
+        yield from erase(core, [row])
+        yield from reload(opened)
+        return kept.key
+
+    return (yield from alone(opened, deadline, work))
+
+
+def delete(core: Core, account: str, label: str, *, actor: str, seconds: float | None) -> Flow[None]:
+    """Forget a key that is revoked or expired, so that its label is free again. The audit keeps what was done."""
+    opened = core.account(account)
+    deadline = core.deadline(seconds, opened)
+
+    def work() -> Flow[None]:
+        row = yield from transact(lambda connection: find(core, opened, connection, label))
+        if row.key.state not in (KeyState.REVOKED, KeyState.EXPIRED):
+            raise wrong_state(row.key, "revoke it first")
+        yield from _forget(Change(core, opened, actor), [row])
+
+    yield from alone(opened, deadline, work)
+
+
+def delete_all(core: Core, account: str, *, confirm: str, actor: str, seconds: float | None) -> Flow[list[ApiKey]]:
+    """Forget every key of the ring, whatever its state. `confirm` is the account's name, typed by a person."""
+    opened = core.account(account)
+    if confirm != account:
+        raise InvalidRequest(
+            "deleting all keys is confirmed by the account's name; nothing was changed",
+            account=account,
+            hint=f"type {account}",
+        )
+    deadline = core.deadline(seconds, opened)
+
+    def work() -> Flow[list[ApiKey]]:
+        rows = yield from transact(opened.key_rows)
+        yield from _forget(Change(core, opened, actor), rows)
+        return [row.key for row in rows]
+
+    return (yield from alone(opened, deadline, work))
+
+
+def erase(core: Core, rows: list[KeyRow]) -> Flow[None]:
+    """The secrets of these keys out of the vault. One that is not there any more is none to erase."""
+    places = {place for row in rows for place in secret_names(row).values()}
+
+    def work() -> None:
+        vault = core.vault()
+        there = places.intersection(vault.names())
+        if there:
+            vault.remove_many(there)
+
+    yield Block(work)
+
+
+def _forget(change: Change, rows: list[KeyRow]) -> Flow[None]:
+    """Out of use, out of the vault, out of the store: in this order, so that whoever is stopped half-way can do it
+    again and nothing is left behind.
+    """
+    core = change.core
+
+    def end(connection: Connection) -> None:
+        for row in rows:
+            if row.key.state is not KeyState.REVOKED:
+                store.change(connection, row, core.now(), state=KeyState.REVOKED.value, revoked_at=core.now())
+
+    def remove(connection: Connection) -> None:
+        for row in rows:
+            store.remove(connection, row)
+            change.note(connection, row.key, "deleted", state=row.key.state.value)
+
+    yield from transact(end)
+    yield from erase(core, rows)
+    yield from transact(remove)
+    yield from reload(change.account)
+
+
+def in_flight(opened: OpenAccount, label: str) -> int:
+    return sum(held.in_flight for held in opened.ring.keys if held.label == label)
+
+
+def _require_idle(core: Core, opened: OpenAccount, key: ApiKey) -> None:
+    """Raises Conflict while a call may still go out with the key."""
+    if not opened.works_with_ring or key.state is KeyState.EXPIRED:
+        return
+    if key.state is not KeyState.RETIRING or key.retired_at is None:
+        raise wrong_state(
+            key, "retire it first, so that no call fails; one that has leaked is revoked at once, with `force`"
+        )
+    under_way = in_flight(opened, key.label)
+    # Another process learns of it within `refresh`; a call that it has begun by then may take its account's time.
+    last = key.retired_at + core.settings.keys.refresh + timedelta(seconds=opened.settings.timeout)
+    left = (last - core.now()).total_seconds()
+    if under_way or left > 0:
+        what = f"{under_way} calls are under way with it" if under_way else "calls may still be under way with it"
+        raise Conflict(
+            f"the key {key.label} was retired at {key.retired_at:%H:%M:%S} UTC, and {what}; it is as it was",
+            account=opened.name,
+            retryable=True,
+            hint=f"repeat it in {max(1, round(left))} s; one that has leaked is revoked at once, with `force`",
+        )
