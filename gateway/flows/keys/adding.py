@@ -35,13 +35,13 @@ __all__ = ["add", "issue", "ready", "rotate"]
 def ready(core: Core, account: str, new: NewKey, replaces: str | None, *, check: bool) -> Flow[None]:
     """Everything that can be told of a key before it is made, so that none is made for nothing."""
     opened = core.account(account)
-    if replaces is not None:
-        row = yield from _replaceable(core, opened, replaces)
-        new = like(new, row.key)
-    kind, _, _ = terms(opened, new)
+    row = (yield from _replaceable(core, opened, replaces)) if replaces is not None else None
+    kind, key = terms(opened, new if row is None else like(new, row.key))
     rows = yield from transact(opened.key_rows)
     if not kind.for_callbacks:
-        one_pool(opened, rows, replaces or "", new.pool)
+        one_pool(opened, rows, replaces or "", key.pool)
+    if row is not None:
+        stands_in(opened, rows, key, row.key)
     if check and not kind.for_callbacks:
         opened.require("keys.verify")
     yield from _free(core, opened, new.label)

@@ -45,7 +45,7 @@ class Made:
 
 def made_of(opened: OpenAccount, new: NewKey, origin: KeyOrigin) -> Made:
     """Everything about the key that can be checked here. Raises InvalidRequest."""
-    kind, permissions, networks = terms(opened, new)
+    kind, key = terms(opened, new, origin)
     names = [part.name for part in kind.parts]
     wrong = sorted(set(new.parts) - set(names))
     if wrong:
@@ -60,24 +60,12 @@ def made_of(opened: OpenAccount, new: NewKey, origin: KeyOrigin) -> Made:
         raise InvalidRequest(f"the key is not whole: {titles} is missing", account=opened.name)
     public = kind.public_part
     secrets = {part.name: new.parts[part.name] for part in kind.secret_parts}
-    key = ApiKey(
-        account=opened.name,
-        provider=opened.provider.name,
-        environment=opened.environment,
-        label=new.label,
-        kind=kind.name,
-        public_id=new.parts[public.name].reveal() if public is not None else None,
-        permissions=permissions,
-        networks=networks,
-        pool=new.pool,
-        origin=origin,
-        created_at=new.created_at,
-        expires_at=new.expires_at,
-    )
+    if public is not None:
+        key = key.model_copy(update={"public_id": new.parts[public.name].reveal()})
     return Made(opened, opened.make_key(key, secrets), key, secrets)
 
 
-def terms(opened: OpenAccount, new: NewKey) -> tuple[KeyKind, frozenset[Permission], tuple[str, ...] | None]:
+def terms(opened: OpenAccount, new: NewKey, origin: KeyOrigin = KeyOrigin.IMPORTED) -> tuple[KeyKind, ApiKey]:
     """What the key is to be, its parts aside. Raises InvalidRequest."""
     kind = kind_of(opened, new.kind)
     check_label(opened, new.label)
@@ -85,7 +73,20 @@ def terms(opened: OpenAccount, new: NewKey) -> tuple[KeyKind, frozenset[Permissi
     networks = networks_of(opened, new.networks)
     if new.expires_at is not None and new.expires_at <= opened.clock.now():
         raise InvalidRequest(f"the key expired at {new.expires_at.isoformat()}", account=opened.name)
-    return kind, permissions, networks
+    key = ApiKey(
+        account=opened.name,
+        provider=opened.provider.name,
+        environment=opened.environment,
+        label=new.label,
+        kind=kind.name,
+        permissions=permissions,
+        networks=networks,
+        pool=new.pool,
+        origin=origin,
+        created_at=new.created_at,
+        expires_at=new.expires_at,
+    )
+    return kind, key
 
 
 def kind_of(opened: OpenAccount, name: str | None) -> KeyKind:
@@ -194,7 +195,8 @@ def stands_in(opened: OpenAccount, rows: Iterable[KeyRow], new: ApiKey, old: Api
     """
     keys = [row.key for row in rows if row.key.state is KeyState.ACTIVE and _signs(opened, row.key)]
     before = opened.ring.like(keys)
-    after = opened.ring.like([key for key in keys if key.label != old.label] + [new])
+    others = [key for key in keys if key.label != old.label]
+    after = opened.ring.like([*others, new] if _signs(opened, new) else others)
     lost = [one for one in Permission if before.can(one) and not after.can(one)]
     if lost:
         raise InvalidRequest(
