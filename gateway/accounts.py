@@ -206,6 +206,8 @@ class OpenAccount:
         keep_free = limit.requests // 2 if background else 0
         waits: list[tuple[float, HeldKey]] = []
         for place in _one_after_another(held, others):
+            if place is not held and self._expired(place):
+                continue
             free, wait = rates.reserve(connection, self._key(place), limit, now, 0.0, keep_free)
             if free:
                 return place, True, wait
@@ -266,10 +268,13 @@ class OpenAccount:
         """The key for this work; as `Ring.choose`. One that has expired since the ring was read is not among them."""
         while True:
             held = self.ring.choose(permissions, self.clock.monotonic(), without=without)
-            expires_at = held.key.expires_at
-            if expires_at is None or held.login is not None or self.clock.now() < expires_at:
+            if not self._expired(held):
                 return held
             self.ring.show(held, state=KeyState.EXPIRED)
+
+    def _expired(self, held: HeldKey) -> bool:
+        expires_at = held.key.expires_at
+        return expires_at is not None and held.login is None and self.clock.now() >= expires_at
 
     def _rows_of_ring(self, connection: Connection) -> list[KeyRow]:
         return self.key_rows(connection) if self.works_with_ring else []

@@ -39,7 +39,7 @@ def ready(core: Core, account: str, new: NewKey, replaces: str | None, *, check:
     kind, key = terms(opened, new if row is None else like(new, row.key))
     rows = yield from transact(opened.key_rows)
     if not kind.for_callbacks:
-        one_pool(opened, rows, replaces or "", key.pool)
+        one_pool(opened, rows, key.pool)
     if row is not None:
         stands_in(opened, rows, key, row.key)
     if check and not kind.for_callbacks:
@@ -75,8 +75,8 @@ def rotate(
     def work() -> Flow[Rotation]:
         row = yield from _replaceable(core, opened, label)
         made = made_of(opened, like(new, row.key), KeyOrigin.IMPORTED)
-        stands_in(opened, (yield from transact(opened.key_rows)), made.key, row.key)
         yield from _absent(core, made, deadline, replaces=label)
+        stands_in(opened, (yield from transact(opened.key_rows)), made.key, row.key)
         verified = (yield from _check(opened, made, deadline)) if check else False
 
         def also(connection: Connection) -> None:
@@ -165,8 +165,8 @@ def _absent(core: Core, made: Made, deadline: Deadline, *, replaces: str | None 
         yield from engine.refresh(opened, deadline)
     rows = yield from transact(opened.key_rows)
     if made.held.signs:
-        one_pool(opened, rows, replaces or "", made.key.pool)
-    other = yield Block(lambda: _same_key(core, made, [row for row in rows if row.key.label != replaces]))
+        one_pool(opened, rows, made.key.pool)
+    other = yield Block(lambda: _same_key(core, made, rows, replaces))
     if other is not None:
         # Twice in the ring it would seem to have twice its calls, and ending one would end the other.
         raise Conflict(
@@ -176,7 +176,7 @@ def _absent(core: Core, made: Made, deadline: Deadline, *, replaces: str | None 
         )
 
 
-def _same_key(core: Core, made: Made, rows: list[KeyRow]) -> str | None:
+def _same_key(core: Core, made: Made, rows: list[KeyRow], replaces: str | None) -> str | None:
     """The label under which the same key is kept already. Raises Conflict when something else is in its place in the
     vault, and VaultError.
     """
@@ -194,8 +194,9 @@ def _same_key(core: Core, made: Made, rows: list[KeyRow]) -> str | None:
         if row.key.state in (KeyState.ACTIVE, KeyState.RETIRING) and row.key.kind == made.key.kind:
             kept = next(iter(opened.open_secrets([row]).values()), None)
             same_id = row.key.public_id == made.key.public_id
-            # A login is known by its user: its password may have changed.
-            if same_id and (kept == made.secrets or made.held.login is not None):
+            # A login is known by its user: its password may have changed, and then the new one replaces the old.
+            same_user = made.held.login is not None and row.key.label != replaces
+            if same_id and (kept == made.secrets or same_user):
                 return row.key.label
     return None
 

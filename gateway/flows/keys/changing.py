@@ -17,7 +17,7 @@ from gateway.engine.effects import Block, Flow, transact
 from gateway.engine.perform import Begun, Performance, perform
 from gateway.errors import Conflict, InvalidRequest, UnsupportedOperation
 from gateway.flows.keys.rings import Change, alone, find, opened_key, reload, require_in_force, wrong_state
-from gateway.flows.keys.terms import networks_of, one_pool, permissions_of
+from gateway.flows.keys.terms import networks_of, one_pool, permissions_of, signs
 from gateway.models.keys import ApiKey, KeyState, NewKey, Permission
 from gateway.store import keys as store
 from gateway.store.keys import KeyRow
@@ -53,9 +53,10 @@ def edit(
         values |= {"expires_at": like.expires_at} if expires_at is not None else {}
     if not values:
         raise InvalidRequest("nothing to change was named", account=account)
-    if expires_at is not None and expires_at <= core.now():
+    until = values.get("expires_at")
+    if until is not None and until <= core.now():
         raise InvalidRequest(
-            f"the key would have expired, at {expires_at.isoformat()}; nothing was changed",
+            f"the key would have expired, at {until.isoformat()}; nothing was changed",
             account=account,
             hint="a key that is to be used no more is retired, then revoked",
         )
@@ -64,8 +65,9 @@ def edit(
         row = find(core, opened, connection, label)
         if expires_at is None or row.key.state is not KeyState.EXPIRED:  # a wrong expiry can be corrected
             require_in_force(row)
-        if pool is not None:
-            one_pool(opened, opened.key_rows(connection), label, pool)
+        if pool is not None and signs(opened, row.key):
+            others = [one for one in opened.key_rows(connection) if one.key.label != label]
+            one_pool(opened, others, pool)
         store.change(connection, row, core.now(), **values)
         after = find(core, opened, connection, label)
         told = {name: str(value) if name == "expires_at" else value for name, value in values.items()}
@@ -193,6 +195,7 @@ def _forget(change: Change, rows: list[KeyRow]) -> Flow[None]:
         for row in rows:
             if row.key.state is not KeyState.REVOKED:
                 store.change(connection, row, core.now(), state=KeyState.REVOKED.value, revoked_at=core.now())
+                change.note(connection, row.key, "revoked", forced=True)  # all that is told of one who is stopped here
 
     def remove(connection: Connection) -> None:
         for row in rows:

@@ -24,6 +24,7 @@ __all__ = [
     "networks_of",
     "one_pool",
     "permissions_of",
+    "signs",
     "stands_in",
     "terms",
 ]
@@ -170,13 +171,13 @@ def like(new: NewKey, old: ApiKey) -> NewKey:
     return new.model_copy(update={name: value for name, value in same.items() if name not in given})
 
 
-def one_pool(opened: OpenAccount, rows: Iterable[KeyRow], label: str, pool: str) -> None:
+def one_pool(opened: OpenAccount, rows: Iterable[KeyRow], pool: str) -> None:
     """Raises InvalidRequest when the key would be of another pool than the rest and the settings do not say which pool
     works: which price a call has would then be chance.
     """
     if opened.settings.key_pool is not None:
         return
-    others = sorted({row.key.pool for row in rows if row.key.label != label and _signs(opened, row.key)} - {pool})
+    others = sorted({row.key.pool for row in rows if signs(opened, row.key)} - {pool})
     if others:
         raise InvalidRequest(
             f"the ring has keys of the pool {', '.join(others)}, this one would be of {pool}; nothing was changed",
@@ -185,18 +186,20 @@ def one_pool(opened: OpenAccount, rows: Iterable[KeyRow], label: str, pool: str)
         )
 
 
-def _signs(opened: OpenAccount, key: ApiKey) -> bool:
-    return key.state is not KeyState.REVOKED and not opened.kind(key.kind).for_callbacks
+def signs(opened: OpenAccount, key: ApiKey) -> bool:
+    """Whether requests go out with the key. One of a kind that this version does not know is not used."""
+    kind = opened.key_rules().kind(key.kind)
+    return kind is not None and not kind.for_callbacks and key.state is not KeyState.REVOKED
 
 
 def stands_in(opened: OpenAccount, rows: Iterable[KeyRow], new: ApiKey, old: ApiKey) -> None:
     """Raises InvalidRequest when something that a key can do now could be done by none once the new one has taken the
     old one's place.
     """
-    keys = [row.key for row in rows if row.key.state is KeyState.ACTIVE and _signs(opened, row.key)]
+    keys = [row.key for row in rows if row.key.state is KeyState.ACTIVE and signs(opened, row.key)]
     before = opened.ring.like(keys)
     others = [key for key in keys if key.label != old.label]
-    after = opened.ring.like([*others, new] if _signs(opened, new) else others)
+    after = opened.ring.like([*others, new] if signs(opened, new) else others)
     lost = [one for one in Permission if before.can(one) and not after.can(one)]
     if lost:
         raise InvalidRequest(
