@@ -165,7 +165,7 @@ class Ring:
                 return held
         others = [held for held in self._suitable(permissions) if held not in without]
         if others:
-            return min(others, key=_power)
+            return _Group(_least(others), now).best(now)
         raise self._denied(permissions)
 
     def others(self, permissions: frozenset[Permission], held: HeldKey, now: float) -> list[HeldKey]:
@@ -180,9 +180,7 @@ class Ring:
             suitable = self._suitable(permissions)
             if not suitable:
                 raise self._denied(permissions)
-            least = min(map(_power, suitable))
-            keys = tuple(held for held in suitable if _power(held) == least)
-            group = snapshot.groups[permissions] = _Group(keys, now)
+            group = snapshot.groups[permissions] = _Group(_least(suitable), now)
         return group
 
     def _suitable(self, permissions: frozenset[Permission]) -> list[HeldKey]:
@@ -259,6 +257,12 @@ def _power(held: HeldKey) -> tuple[int, bool, bool]:
     """How much a key may do: how many things, and of as many the less dangerous ones."""
     permissions = held.key.permissions
     return len(permissions), Permission.WITHDRAW in permissions, Permission.TRADE in permissions
+
+
+def _least(keys: Collection[HeldKey]) -> tuple[HeldKey, ...]:
+    """Those of these keys that may do least."""
+    least = min(map(_power, keys))
+    return tuple(held for held in keys if _power(held) == least)
 
 
 def _plain(address: Address) -> Address:

@@ -29,7 +29,7 @@ from support.loopback import Answer, Seen
 from support.toy import answers, good, wrong
 from support.virtual import START, VirtualClock
 
-__all__ = ["MASTER", "Place", "Service", "actions", "cart", "new", "ring_account"]
+__all__ = ["MASTER", "Place", "Service", "actions", "cart", "failures", "new", "ring_account"]
 
 MASTER = "5e" * 32
 
@@ -106,6 +106,13 @@ def new(label: str, secret: str | None = None, *, kind: str = "key", **more: Any
 
 def cart(reference: str) -> OrderRequest:
     return OrderRequest(reference=reference, price=Money("1.00", "USD"), description=reference)
+
+
+def failures(entries: Collection[KeyAudit]) -> list[tuple[str, str | None, dict[str, Any]]]:
+    """What failed, the first in front: the action, the key, and what is told of it."""
+    return [
+        (one.action, one.label, dict(one.detail)) for one in reversed(list(entries)) if one.action.endswith(" failed")
+    ]
 
 
 def actions(entries: Collection[KeyAudit]) -> list[str]:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway import Money
@@ -18,7 +18,7 @@ from gateway.capabilities import OPERATIONS
 from gateway.contracts import KeyKind, KeyPart, NoAuth, RateLimit, Setting
 from gateway.engine.perform import Begun, Performance, perform
 from gateway.engine.rates import RateWindow
-from gateway.errors import AuthenticationFailed, GatewayError, InvalidRequest, NotFound, PermissionDenied
+from gateway.errors import AuthenticationFailed, GatewayError, InvalidRequest, NotFound, PermissionDenied, RateLimited
 from gateway.exchange import Operation, Request, Response
 from gateway.models import (
     ApiKey,
@@ -36,7 +36,7 @@ from gateway.ring import HeldKey, Ring
 from gateway.secrets import Secret
 from gateway.testing import SandboxServer
 from gateway_emirex.sandbox import EmirexSandbox
-from ring.ringed import Place, Service, cart, new, ring_account
+from ring.ringed import Place, Service, cart, failures, new, ring_account
 from support.colours import Opened
 from support.loopback import Loopback
 from support.toy import KEY_RULES, provider, toy_plugins
@@ -188,6 +188,18 @@ def test_the_least_powerful_key_does_it(colour: str, place: Place) -> None:
         assert service.keys_used() == ["r", "rt", "rw", "rtw", "rt", "rw"]
 
 
+def test_of_as_many_permissions_the_less_dangerous(colour: str, place: Place) -> None:
+    """Whichever was added first."""
+    service = Service("w", "t", "r", "rw", "rt", "tw")
+    with Loopback(app=service) as server, place.gateway(colour, server.url) as gw:
+        for secret in ("tw", "rw", "rt"):
+            permissions = {{"r": R, "t": T, "w": W}[letter] for letter in secret}
+            gw.keys.add(new(f"{secret}1", secret, permissions=permissions), account="shop", check=False)
+        for name in ("orders.get", "orders.create", "refunds.create"):
+            calls(gw, name)
+        assert service.keys_used() == ["rt", "rt", "rw"]
+
+
 def test_any_call_says_what_its_key_needs(colour: str, place: Place) -> None:
     service = Service("secret-key1")
     with Loopback(app=service) as server, place.gateway(colour, server.url) as gw:
@@ -203,6 +215,8 @@ def test_any_call_says_what_its_key_needs(colour: str, place: Place) -> None:
             shop.request("GET", "/me", permissions={W})
         with pytest.raises(InvalidRequest, match="no such permission"):
             shop.request("GET", "/me", permissions=["admin"])
+        with pytest.raises(InvalidRequest, match="a permission for every call"):
+            shop.request("GET", "/me", permissions=[])
         assert [path for _, _, path in service.done] == ["/me", "/orders"]
         with pytest.raises(AuthenticationFailed):
             shop.request("GET", "/me", signed=False)
@@ -245,24 +259,76 @@ class TestPools:
                     calls(gw, "orders.get")
                     assert service.keys_used() == keys
 
-    def test_that_of_the_oldest_key_in_use(self, colour: str, place: Place) -> None:
-        service = Service(*(f"secret-key{number}" for number in range(1, 5)))
+    def test_the_only_one_that_there_is(self, colour: str, place: Place) -> None:
+        """Retiring keys count. Of several the settings say which works, and nothing goes out before they do."""
+        clock = VirtualClock()
+        service = Service("secret-key1", "secret-key2")
+        with Loopback(app=service) as server:
+            chosen = {"shop": ring_account(server.url, key_pool="low")}
+            with place.gateway(colour, chosen, clock=clock) as gw:
+                gw.keys.add(new("key1", pool="low"), account="shop", check=False)
+                gw.keys.add(new("key2", pool="high"), account="shop", check=False)
+            with place.gateway(colour, server.url, clock=clock) as gw:
+
+                def nothing_goes_out() -> None:
+                    for work in (
+                        lambda: calls(gw, "orders.get"),
+                        lambda: gw.orders.create(cart("c-1"), account="shop"),
+                        lambda: gw.keys.verify(account="shop"),
+                    ):
+                        with pytest.raises(PermissionDenied, match="not say which of the pools high, low") as caught:
+                            work()
+                        assert caught.value.outcome == "not_sent"
+                        assert "accounts.shop.key_pool" in (caught.value.hint or "")
+                    assert (server.requests, gw.journal.list()) == ([], [])
+
+                nothing_goes_out()
+                gw.keys.retire("key1", account="shop")
+                nothing_goes_out()
+                clock.advance(40)
+                gw.keys.revoke("key1", account="shop", ended=True)
+                calls(gw, "orders.get")
+                assert service.keys_used() == ["secret-key2"]
+
+    def test_a_key_of_another_one_is_not_taken_into_the_ring(self, colour: str, place: Place) -> None:
+        service = Service("secret-key1", "secret-key2", "secret-key3")
         with Loopback(app=service) as server, place.gateway(colour, server.url) as gw:
-            for number, pool in enumerate(["low", "high", "low", "high"], 1):
-                permissions = {R} if number == 4 else set(Permission)
-                gw.keys.add(new(f"key{number}", pool=pool, permissions=permissions), account="shop", check=False)
-            # key4 has fewer permissions, and is of the other pool.
-            calls(gw, "orders.get")
-            gw.keys.retire("key1", account="shop")
-            service.end("secret-key2")
-            assert service.keys_used() == ["secret-key1"]
+            gw.keys.add(new("key1", pool="low"), account="shop")
+            gw.keys.edit("key1", account="shop", pool="lower")
+            gw.keys.edit("key1", account="shop", pool="low")
+            gw.keys.add(new("key2", pool="low"), account="shop")
+            kept, rows = place.kept(), place.rows()
             service.forget()
+            other = new("key3", pool="high")
+            for work in (
+                lambda: gw.keys.add(other, account="shop"),
+                lambda: gw.keys.rotate("key1", other, account="shop"),
+                lambda: gw.keys.edit("key1", account="shop", pool="high"),
+            ):
+                with pytest.raises(InvalidRequest, match="keys of the pool low, this one would be of high"):
+                    work()
+            assert (service.done, place.kept(), place.rows()) == ([], kept, rows)
+            why = {"error": "InvalidRequest"}
+            assert failures(gw.keys.audit()) == [("add failed", "key3", why), ("rotate failed", "key1", why)]
+            # Nor as the only key's successor: the two would be there together until the old one is revoked.
+            gw.keys.revoke("key2", account="shop", ended=True, force=True)
+            with pytest.raises(InvalidRequest, match="of the pool low"):
+                gw.keys.rotate("key1", other, account="shop")
             calls(gw, "orders.get")
-            assert (service.keys_used(), service.refused) == (["secret-key4"], [])
+            assert service.keys_used() == ["secret-key1"]
+        # Where the settings say which works, keys of others may wait in the ring.
+        with Loopback(app=service) as server:
+            with place.gateway(colour, {"shop": ring_account(server.url, key_pool="low")}) as gw:
+                gw.keys.add(other, account="shop")
+                calls(gw, "orders.get")
+                assert service.keys_used() == ["secret-key1", "secret-key3", "secret-key1"]
 
     def test_a_refused_key_is_not_followed_by_one_of_another_pool(self, colour: str, place: Place) -> None:
         service = Service("secret-key2")
-        with Loopback(app=service) as server, place.gateway(colour, server.url) as gw:
+        with (
+            Loopback(app=service) as server,
+            place.gateway(colour, {"shop": ring_account(server.url, key_pool="low")}) as gw,
+        ):
             gw.keys.add(new("key1", pool="low"), account="shop", check=False)
             gw.keys.add(new("key2", pool="high"), account="shop", check=False)
             with pytest.raises(AuthenticationFailed):
@@ -317,6 +383,56 @@ def test_keys_that_are_not_in_force_are_not_used(colour: str, place: Place) -> N
             "expiring1": "expired",
             "live1": "retiring",
         }
+
+
+def test_a_key_that_expires_between_two_readings(colour: str, place: Place) -> None:
+    """Another process's call has left the other key no room: not even then."""
+    clock = VirtualClock()
+    service = Service("secret-key1", "secret-key2")
+    given = {"clock": clock, "plugins": toy_plugins(provider(rate_limit=RateLimit(1, 60)))}
+    with (
+        Loopback(app=service) as server,
+        place.gateway(colour, server.url, **given) as one,
+        place.gateway(colour, server.url, **given) as other,
+    ):
+        one.keys.add(new("key1", permissions={R}), account="shop", check=False)
+        until = clock.now() + timedelta(seconds=3)
+        one.keys.add(new("key2", permissions={R}, expires_at=until), account="shop", check=False)
+        with pytest.raises(PermissionDenied):
+            calls(other, "orders.create")  # the ring is known now, and not read again for five seconds
+        clock.advance(4)
+        calls(one, "orders.get")
+        with pytest.raises(RateLimited) as caught:
+            calls(other, "orders.get")
+        assert caught.value.outcome == "not_sent"
+        assert service.keys_used() == ["secret-key1"]
+
+
+def test_the_last_key_expires_between_two_readings(colour: str, place: Place) -> None:
+    clock = VirtualClock()
+    service = Service("secret-key1")
+    with Loopback(app=service) as server, place.gateway(colour, server.url, clock=clock) as gw:
+        until = clock.now() + timedelta(seconds=3)
+        gw.keys.add(new("key1", expires_at=until), account="shop", check=False)
+        calls(gw, "orders.get")
+        clock.advance(3)
+        with pytest.raises(PermissionDenied, match="no active key"):
+            calls(gw, "orders.get")
+        assert service.keys_used() == ["secret-key1"]
+
+
+def test_an_ipv4_address_written_as_ipv6(colour: str, place: Place) -> None:
+    service = Service("secret-key1")
+    accounts = {"shop": ring_account("", egress=[f"::ffff:{V4}"])}
+    with Loopback(app=service) as server:
+        accounts["shop"]["base_url"] = server.url
+        with place.gateway(colour, accounts) as gw:
+            gw.keys.add(new("key1", networks=["203.0.113.0/24"]), account="shop")
+            calls(gw, "orders.get")
+            gw.keys.edit("key1", account="shop", networks=["198.51.100.0/24"])
+            with pytest.raises(PermissionDenied, match=f"admits the address {V4} "):
+                calls(gw, "orders.get")
+        assert service.keys_used() == ["secret-key1"] * 2
 
 
 def test_keys_of_the_other_environment_are_not_used(colour: str, place: Place) -> None:
@@ -383,14 +499,15 @@ def ranked(
     keys: Sequence[Spec], needed: frozenset[Permission], egress: Sequence[str], pool: str | None, limited: bool
 ) -> Iterator[str]:
     """The rule: who does it, the first choice in front."""
-    in_force = {n: key for n, key in enumerate(keys) if key.signs and key.state is KeyState.ACTIVE}
-    if not in_force:
+    valid = {n: key for n, key in enumerate(keys) if key.signs and key.state in (KeyState.ACTIVE, KeyState.RETIRING)}
+    pools = {key.pool for key in valid.values()} if pool is None else {pool}
+    if len(pools) > 1:
         return
-    used_pool = pool or in_force[min(in_force)].pool
     able = {
         n: key
-        for n, key in in_force.items()
-        if key.pool == used_pool
+        for n, key in valid.items()
+        if key.state is KeyState.ACTIVE
+        and key.pool in pools
         and needed <= key.permissions
         and (
             key.networks is None
@@ -401,17 +518,35 @@ def ranked(
         )
     }
     fit = {n: key for n, key in able.items() if not key.refused} or able
-    for n in sorted(fit, key=lambda n: (len(fit[n].permissions), fit[n].used if limited else 0, n)):
+    for n in sorted(fit, key=lambda n: (power(fit[n].permissions), fit[n].used if limited else 0, n)):
         yield f"key{n}"
 
 
+def power(permissions: frozenset[Permission]) -> tuple[int, list[int]]:
+    """Fewer come first; of as many those without the most dangerous."""
+    danger = {R: 0, T: 1, W: 2}
+    return len(permissions), sorted((danger[one] for one in permissions), reverse=True)
+
+
+_FREE = Spec(frozenset({R}), None, "default", KeyState.ACTIVE, refused=False, signs=True, used=0)
+_LIMIT = RateLimit(10, 60)
+
+
 @settings(max_examples=400)
+@example(
+    # Of those that come after the first, too, the one with the most free.
+    keys=[_FREE, *(replace(_FREE, permissions=frozenset({R, T}), used=used) for used in (3, 0))],
+    needed=frozenset({R}),
+    egress=(),
+    pool=None,
+    limit=_LIMIT,
+)
 @given(
     keys=st.lists(specs, max_size=6),
     needed=st.one_of(st.sampled_from([frozenset({one}) for one in Permission]), st.sampled_from(SUBSETS)),
     egress=st.sampled_from(EGRESS),
     pool=st.sampled_from([None, None, "default", "other"]),
-    limit=st.sampled_from([None, RateLimit(10, 60)]),
+    limit=st.sampled_from([None, _LIMIT]),
 )
 def test_the_rule(
     keys: list[Spec], needed: frozenset[Permission], egress: tuple[str, ...], pool: str | None, limit: RateLimit | None
@@ -431,8 +566,8 @@ def test_the_rule(
     assert caught.value.outcome == "not_sent"
     if expected:
         first = next(one for one in there if one.label == expected[0])
-        like = len(first.key.permissions)
-        others = [one for one in expected[1:] if len(there[int(one[3:])].key.permissions) == like]
+        like = first.key.permissions
+        others = [one for one in expected[1:] if there[int(one[3:])].key.permissions == like]
         assert [one.label for one in ring.others(needed, first, 1000.0)] == others
 
 

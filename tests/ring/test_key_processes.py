@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import Conflict, NotFound
+from gateway.errors import Conflict, NotFound, PermissionDenied
 from ring.ringed import MASTER, Place, Service, actions, new
 from support.loopback import Loopback
 
@@ -51,7 +51,9 @@ def killed(place: Place, url: str, does: str, dies: str, label: str = "key1", se
 
 @pytest.mark.parametrize("dies", ["in the vault", "in the row's transaction", "with the row committed"])
 def test_killed_while_a_key_is_added(dies: str, place: Place) -> None:
-    """The key is in the ring or it is not, and then adding it again works, with another secret too."""
+    """The key is in the ring or it is not, and then adding it again works; what is in the vault under its label is not
+    written over.
+    """
     service = Service("secret-key1", "secret-again")
     with Loopback(app=service) as server:
         killed(place, server.url, "add", dies)
@@ -59,18 +61,20 @@ def test_killed_while_a_key_is_added(dies: str, place: Place) -> None:
         with place.gateway("sync", server.url) as gw:
             service.forget()
             if dies == "with the row committed":
-                with pytest.raises(Conflict):
+                with pytest.raises(Conflict, match="a key 'key1' already"):
                     gw.keys.add(new("key1", "secret-again"), account="shop")
-                kept = "secret-key1"
             else:
                 assert gw.keys.list() == gw.keys.audit() == []
-                gw.keys.add(new("key1", "secret-again"), account="shop")
-                kept = "secret-again"
-            assert place.kept() == {"shop/key1": kept}
-            assert actions(gw.keys.audit()) == ["added"]
+                with pytest.raises(Conflict, match="another secret as shop/key1") as caught:
+                    gw.keys.add(new("key1", "secret-again"), account="shop")
+                assert "gateway vault forget shop/key1" in (caught.value.hint or "")
+                assert service.done == [], "it was told before it was tried"
+                gw.keys.add(new("key1"), account="shop")
+            assert place.kept() == {"shop/key1": "secret-key1"}
+            assert sorted(actions(gw.keys.audit())) == ["add failed", "added"]
             service.forget()
             gw.wallets.list(account="shop")
-            assert service.keys_used() == [kept]
+            assert service.keys_used() == ["secret-key1"]
 
 
 @pytest.mark.parametrize("dies", ["in the change's transaction", "with the row committed"])
@@ -113,7 +117,7 @@ def test_killed_while_a_key_is_revoked(dies: str, place: Place) -> None:
 
 @pytest.mark.parametrize("dies", ["in the removal's transaction", "before the secret is erased"])
 def test_killed_while_all_are_deleted(dies: str, place: Place) -> None:
-    """All or none are in the ring; a label whose secret was left behind is free again."""
+    """None is used any more, and done again it is done: no secret is left behind, and the labels are free."""
     service = Service("secret-key1", "secret-key2", "secret-again")
     with Loopback(app=service) as server:
         with place.gateway("sync", server.url) as gw:
@@ -121,11 +125,15 @@ def test_killed_while_all_are_deleted(dies: str, place: Place) -> None:
                 gw.keys.add(new(label), account="shop")
         killed(place, server.url, "delete all", dies)
         with place.gateway("sync", server.url) as gw:
-            if dies == "in the removal's transaction":
-                assert list(place.rows()) == ["key1", "key2"]
-                gw.keys.delete_all(account="shop", confirm="shop")
-                assert place.kept() == {}
-            assert gw.keys.list() == []
+            assert {label: key.state for label, key in place.rows().items()} == {"key1": "revoked", "key2": "revoked"}
+            assert list(place.kept()) == (["shop/key1", "shop/key2"] if "erased" in dies else [])
+            service.forget()
+            with pytest.raises(PermissionDenied, match="no key that is valid"):
+                gw.wallets.list(account="shop")
+            assert service.done == []
+            gw.keys.delete_all(account="shop", confirm="shop")
+            assert (place.kept(), gw.keys.list()) == ({}, [])
+            assert sorted(actions(gw.keys.audit())) == sorted(["added", "revoked", "deleted"] * 2)
             with pytest.raises(NotFound):
                 gw.keys.reveal("key1", account="shop")
             gw.keys.add(new("key1", "secret-again"), account="shop")
@@ -158,7 +166,7 @@ def test_several_processes_add_one_label(any_place: Place) -> None:
             service.forget()
             gw.wallets.list(account="shop")
             assert service.keys_used() == [won]
-            assert actions(gw.keys.audit()) == ["added"]
+            assert actions(gw.keys.audit()) == ["added", "add failed"]
 
 
 def test_many_callers_add_one_label(colour: str, place: Place) -> None:

@@ -28,7 +28,7 @@ from gateway.keyring import RawKey
 from gateway.models import NewKey, Permission
 from gateway.plugins import load_plugins
 from gateway.secrets import Secret
-from ring.ringed import Place, Service, actions, cart, new, ring_account
+from ring.ringed import Place, Service, actions, cart, failures, new, ring_account
 from support.colours import Opened
 from support.loopback import Answer, Loopback, Seen
 from support.toy import account, wrong
@@ -54,10 +54,12 @@ class State:
         self._before = self._now()
 
     def _now(self) -> Any:
-        return self._place.kept(), self._place.rows(), self._gw.keys.audit(limit=1000)
+        done = [one for one in self._gw.keys.audit(limit=1000) if not one.action.endswith(" failed")]
+        return self._place.kept(), self._place.rows(), done
 
-    def is_as_it_was(self) -> bool:
-        return bool(self._now() == self._before)
+    def is_as_it_was(self, tells_of: Any = ()) -> bool:
+        """Apart from the attempts that the audit has to tell of."""
+        return bool(self._now() == self._before) and failures(self._gw.keys.audit(limit=1000)) == list(tells_of)
 
 
 WRONG: dict[str, tuple[Callable[[], NewKey], type[GatewayError], str]] = {
@@ -75,6 +77,14 @@ WRONG: dict[str, tuple[Callable[[], NewKey], type[GatewayError], str]] = {
     ),
     "over": (lambda: new("key2", expires_at=START), InvalidRequest, "expired at"),
     "refused": (lambda: new("key3", "CANARY"), AuthenticationFailed, "401"),
+}
+
+
+# What could not be a key at all is no attempt to add one.
+AUDITED = {
+    "taken": [("add failed", "key1", {"error": "Conflict"})],
+    "twice": [("add failed", "key2", {"error": "Conflict"})],
+    "refused": [("add failed", "key3", {"error": "AuthenticationFailed"})],
 }
 
 
@@ -163,7 +173,7 @@ class TestAdding:
             service.forget()
             with pytest.raises(kind, match=said) as caught:
                 gw.keys.add(made(), account="shop")
-            assert before.is_as_it_was()
+            assert before.is_as_it_was(tells_of=AUDITED.get(what, []))
             assert service.done == []
             assert "CANARY" not in str(caught.value)
             assert caught.value.account == "shop"
@@ -215,8 +225,10 @@ class TestAdding:
 
         with shop(place, colour, forbidding) as (gw, _):
             key = gw.keys.add(new("key1", permissions=[W]), account="shop")
-            assert key.verified_at is not None
+            assert key.verified_at is None, "that it works is not known"
+            assert gw.keys.audit()[0].detail["verified"] is False
             gw.keys.verify(account="shop", label="key1")
+            assert gw.keys.get("key1", account="shop").verified_at is not None
             with pytest.raises(PermissionDenied):
                 gw.keys.add(new("key2", permissions=[R, W]), account="shop")
             assert list(place.rows()) == ["key1"]
@@ -250,14 +262,17 @@ class TestWithoutTheVault:
         with shop(place, colour, vault=None, vault_key=None) as (gw, service):
             with pytest.raises(VaultError, match="no vault"):
                 gw.keys.add(new("key1"), account="shop")
-            assert (service.done, gw.keys.list(), gw.keys.audit()) == ([], [], [])
+            assert (service.done, gw.keys.list()) == ([], [])
+            assert actions(gw.keys.audit()) == ["add failed"]
 
     def test_it_is_not_there(self, colour: str, place: Place) -> None:
         place.vault_file.unlink()
         with shop(place, colour) as (gw, service):
             with pytest.raises(VaultError, match="gateway vault init"):
                 gw.keys.add(new("key1"), account="shop")
-            assert (service.done, gw.keys.list(), gw.keys.audit()) == ([], [], [])
+            assert (service.done, gw.keys.list()) == ([], [])
+            (told,) = gw.keys.audit()
+            assert (told.action, told.label, told.detail) == ("add failed", "key1", {"error": "VaultError"})
 
     def test_another_key_has_locked_it(self, colour: str, place: Place) -> None:
         with shop(place, colour) as (gw, service):
@@ -274,6 +289,7 @@ class TestWithoutTheVault:
             assert [key.label for key in gw.keys.list()] == ["key1"], "what may be shown is"
         with shop(place, colour) as (gw, _):
             assert State(gw, place)._before == before._before
+            assert failures(gw.keys.audit()) == [("add failed", "key2", {"error": "VaultError"})]
 
     def test_a_secret_is_gone(self, colour: str, place: Place, caplog: pytest.LogCaptureFixture) -> None:
         with shop(place, colour) as (gw, _):
@@ -302,13 +318,14 @@ def test_a_store_that_cannot_be_written(colour: str, place: Place) -> None:
             store.execute("CREATE TRIGGER full BEFORE INSERT ON api_keys BEGIN SELECT RAISE(FAIL, 'no room left'); END")
         with pytest.raises(StoreError):
             gw.keys.add(new("key1"), account="shop")
-        assert gw.keys.list() == gw.keys.audit() == []
+        assert gw.keys.list() == []
         with pytest.raises(PermissionDenied, match="no key"):
             gw.wallets.list(account="shop")
         store.execute("DROP TRIGGER full")
         store.close()
         gw.keys.add(new("key1"), account="shop")
         assert place.kept() == {"shop/key1": "secret-key1"}
+        assert actions(gw.keys.audit()) == ["add failed", "added"]
         gw.wallets.list(account="shop")
 
 
@@ -405,13 +422,14 @@ class TestEnding:
                 with pytest.raises(Conflict):
                     call()
             assert gw.keys.revoke("key1", account="shop") == revoked
-            assert before.is_as_it_was()
+            assert before.is_as_it_was(tells_of=[("add failed", "key1", {"error": "Conflict"})])
 
             gw.keys.delete("key1", account="shop", by="ada")
             with pytest.raises(NotFound):
                 gw.keys.delete("key1", account="shop")
             assert place.rows() == {}
-            assert actions(gw.keys.audit()) == ["added", "retired", "verified", "revoked", "deleted"]
+            done = ["added", "retired", "verified", "revoked", "add failed", "deleted"]
+            assert actions(gw.keys.audit()) == done
             # The label is free again, and so is the key.
             gw.keys.add(new("key1"), account="shop")
             service.forget()
@@ -452,9 +470,11 @@ class TestEnding:
             assert [key.label for key in gone] == ["key1", "key2"]
             assert place.kept() == {"other/key1": "not ours"}
             assert place.rows() == {}
-            assert [(entry.action, entry.label, entry.actor) for entry in gw.keys.audit()[:2]] == [
+            assert [(entry.action, entry.label, entry.actor) for entry in gw.keys.audit()[:4]] == [
                 ("deleted", "key2", "ada"),
                 ("deleted", "key1", "ada"),
+                ("revoked", "key2", "ada"),
+                ("revoked", "key1", "ada"),
             ]
             with pytest.raises(PermissionDenied):
                 gw.wallets.list(account="shop")
@@ -535,7 +555,8 @@ def test_the_other_environment(colour: str, place: Place) -> None:
                 gw.keys.add(new("key1", "secret-key2"), account="shop")
             assert gw.keys.delete_all(account="shop", confirm="shop") == []
             assert service.done == service.refused == []
-            assert (place.kept(), place.rows(), gw.keys.audit(limit=1000)) == before
+            assert State(gw, place)._before == before
+            assert failures(gw.keys.audit()) == [("add failed", "key1", {"error": "Conflict"})]
             # One with another label is the live account's own.
             gw.keys.add(new("key2"), account="shop")
             service.forget()

@@ -11,7 +11,7 @@ from gateway.errors import AuthenticationFailed, PermissionDenied
 from gateway.models import Permission
 from gateway.testing import SandboxServer
 from gateway_aurex.sandbox import AurexSandbox
-from ring.ringed import Place, Service, actions, cart, new
+from ring.ringed import Place, Service, actions, cart, failures, new
 from support.loopback import Loopback
 from support.virtual import VirtualClock
 
@@ -163,7 +163,9 @@ class TestTakenBack:
             assert place.rows()["key1"].refused_at is None
             assert place.rows()["key1"].verified_at is not None
             told = gw.keys.audit(label="key1", account="shop")
-            assert actions(told) == ["added", "set aside", "taken back", "verified"]
+            done = ["added", "verify failed", "set aside", "taken back", "verified"]
+            assert actions(told) == done
+            assert failures(told) == [("verify failed", "key1", {"error": "AuthenticationFailed"})]
             assert told[0].actor == "ada"
 
     def test_in_the_other_process_too(self, service: Service, colour: str, any_place: Place) -> None:
