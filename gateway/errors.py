@@ -261,7 +261,9 @@ class CallbackRejected(GatewayError):
 
 
 class VaultError(GatewayError):
-    """A stored secret could not be read or written; nothing was overwritten."""
+    """A stored secret could not be read or written; nothing was overwritten. With the outcome UNKNOWN it was written,
+    and the disk did not confirm it.
+    """
 
 
 class StoreError(GatewayError):

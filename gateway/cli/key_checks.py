@@ -112,7 +112,7 @@ class _Ring:
         self.rows = [row for row in rows if self._is_here(row.key)]
         self.egress = account.ring.egress
         # As the ring's own, which is of the keys that are read when the account is used.
-        self.pools = sorted({key.pool for key in self._signing()})
+        self.pools = sorted({key.pool for key in self._signing(*_IN_FORCE)})
         self.pool = account.settings.key_pool or (self.pools[0] if len(self.pools) == 1 else None)
 
     def findings(self) -> Iterator[Finding]:
@@ -261,9 +261,9 @@ class _Ring:
     def _kind(self, key: ApiKey) -> KeyKind | None:
         return self.rules.kind(key.kind)
 
-    def _signing(self) -> list[ApiKey]:
-        """The active keys that sign requests."""
-        kinds = ((key, self._kind(key)) for key in self._in_state(KeyState.ACTIVE))
+    def _signing(self, *states: KeyState) -> list[ApiKey]:
+        """The keys that sign requests, in these states; the active ones."""
+        kinds = ((row.key, self._kind(row.key)) for row in self.rows if row.key.state in (states or [KeyState.ACTIVE]))
         return [key for key, kind in kinds if kind is not None and not kind.for_callbacks]
 
     def _admits(self, key: ApiKey) -> bool:

@@ -1,33 +1,29 @@
-"""`gateway vault`: making the vault, changing what opens it, and looking whether everything in it opens."""
+"""`gateway vault`: making the vault, changing what opens it, and looking whether everything in it opens.
+
+What puts a single secret in or takes it out is in `vault_secrets`.
+"""
 
 from __future__ import annotations
 
-import getpass
 import os
 import secrets
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.api import _who
+from gateway.cli import vault_secrets
 from gateway.cli.output import named
 from gateway.cli.session import AsJson, ConfigFile, Yes, example, misuse, session
-from gateway.config import DEFAULT_STORE, VaultSettings, read_settings, vault_settings
-from gateway.errors import ConfigurationError, GatewayError, VaultError
-from gateway.references import not_configured
-from gateway.secrets import Secret
+from gateway.cli.vault_access import configured, entered, noted, storage_of
+from gateway.config import VaultSettings, read_settings, vault_settings
+from gateway.errors import ConfigurationError, Outcome, VaultError
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from gateway.keyring import MasterKey
 
-    from gateway.keyring import MasterKey, Storage
-
-__all__ = ["add", "entered"]
+__all__ = ["add"]
 
 app = typer.Typer(help="The vault that keys and other secrets are kept in.", no_args_is_help=True)
 
@@ -60,20 +56,20 @@ def init(
     if generate_key is not None:
         configure = _for_generated_key(vault_settings(data), generate_key)
         data = read_settings(here.file(), vault={"key_file": str(generate_key.absolute())})
-    settings = _configured(data)
-    with _storage(data, settings, create=True) as storage:
+    settings = configured(data)
+    with storage_of(data, settings, create=True) as storage:
         if generate_key is None:
             vault = Vault.create(storage, master_key(settings))
         else:
             _write_key(generate_key)
             try:
                 vault = Vault.create(storage, RawKey.from_file(generate_key))
-            except VaultError:
-                if not _is_there(storage):  # else it may be locked with it
+            except VaultError as error:
+                if error.outcome is not Outcome.UNKNOWN:  # else the vault may be there, locked with it
                     generate_key.unlink()
                 raise
         here.done(f"the vault {vault.name} was made", "gateway vault check")
-        result = {"vault": vault.name, "secrets": 0, "audited": _noted(data, "vault made", vault=vault.name)}
+        result = {"vault": vault.name, "secrets": 0, "audited": noted(data, "vault made", vault=vault.name)}
         if generate_key is not None:
             result |= {"key_file": str(generate_key.absolute()), "configure": configure}
     here.output.one(result, named(result), dict)
@@ -123,8 +119,8 @@ def rekey(
             hint="one of --new-key-env NAME, --new-key-file FILE, --new-passphrase and --new-external MODULE:ATTRIBUTE",
         )
     data = read_settings(here.file())
-    settings = _configured(data)
-    with _storage(data, settings) as storage:
+    settings = configured(data)
+    with storage_of(data, settings) as storage:
         vault = Vault(storage, master_key(settings))
         count = vault.check()
         # Before the question, so that nobody is asked about a key that cannot be used.
@@ -133,7 +129,7 @@ def rekey(
         vault.rekey(new or _new_passphrase())
         here.done(f"the vault {vault.name} has its new key", "gateway vault check")
         configure = _after_rekey(settings, new_key_env, new_key_file, new_external)
-        audited = _noted(data, "vault rekeyed", vault=vault.name, secrets=count)
+        audited = noted(data, "vault rekeyed", vault=vault.name, secrets=count)
         result = {"vault": vault.name, "secrets": count, "configure": configure, "audited": audited}
     here.output.one(result, named(result), dict)
 
@@ -149,74 +145,15 @@ def check(context: typer.Context, config: ConfigFile = None, as_json: AsJson = F
 
     here = session(context, config, as_json)
     data = read_settings(here.file())
-    settings = _configured(data)
-    with _storage(data, settings) as storage:
+    settings = configured(data)
+    with storage_of(data, settings) as storage:
         vault = Vault(storage, master_key(settings))
         names = ["/".join(name) for name in sorted(vault.get_many())]
         result = {"vault": vault.name, "secrets": len(names), "names": names}
     here.output.one(result, named(result), dict)
 
 
-def entered(what: str, *, twice: bool = False) -> Secret:
-    """A secret that a person types without seeing it; the first line of standard input where that is no terminal.
-
-    Raises GatewayError when there is none, or when the second time it is another one.
-    """
-    if not sys.stdin.isatty():
-        text = sys.stdin.readline().rstrip("\r\n")
-    else:
-        text = getpass.getpass(f"{what}: ", stream=sys.stderr)
-        if twice and text and getpass.getpass(f"{what}, once more: ", stream=sys.stderr) != text:
-            raise GatewayError("the two are not the same: nothing was done")
-    if not text:
-        raise GatewayError(f"{what}: none was given, so nothing was done")
-    return Secret(text)
-
-
-def _configured(data: Mapping[str, Any]) -> VaultSettings:
-    settings = vault_settings(data)
-    if settings is None:
-        raise not_configured()
-    return settings
-
-
-def _is_there(storage: Storage) -> bool:
-    try:
-        storage.read()
-    except VaultError:
-        return False
-    return True
-
-
-@contextmanager
-def _storage(data: Mapping[str, Any], settings: VaultSettings, *, create: bool = False) -> Iterator[Storage]:
-    """Where the vault is, whatever else is wrong with the configuration."""
-    from gateway.keyring import FileStorage, StoreStorage
-    from gateway.keyring.opening import IN_STORE
-
-    if settings.at != IN_STORE:
-        yield FileStorage(settings.at)
-        return
-    from gateway.store.database import Database
-
-    with Database.open(str(data.get("store", DEFAULT_STORE)), create=create) as database:
-        yield StoreStorage(lambda: database)
-
-
-def _noted(data: Mapping[str, Any], action: str, **detail: Any) -> bool:
-    """Keep in the store's audit what was done. False where there is no store that can be used: none is made for it."""
-    from gateway.store import audit
-    from gateway.store.database import Database
-
-    def work(connection: Connection) -> None:
-        audit.note_vault(connection, action, actor=_who(), now=datetime.now(UTC), detail=detail)
-
-    try:
-        with Database.open(str(data.get("store", DEFAULT_STORE)), create=False) as database:
-            database.transaction(work)
-    except GatewayError:
-        return False
-    return True
+vault_secrets.add(app)
 
 
 def _for_generated_key(settings: VaultSettings | None, file: Path) -> str | None:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from gateway.errors import VaultError
+from gateway.errors import Outcome, VaultError
 
 if TYPE_CHECKING:
     from gateway.store.database import Database
@@ -29,7 +29,9 @@ _MAKE = "`gateway vault init` makes one"
 
 
 class Storage(Protocol):
-    """One place for a vault. Every method raises VaultError when it cannot be used; then it is as it was."""
+    """One place for a vault. Every method raises VaultError when it cannot be used; then it is as it was, unless the
+    error's outcome is UNKNOWN: the change was made, and may be lost again.
+    """
 
     @property
     def name(self) -> str:
@@ -125,6 +127,7 @@ class FileStorage:
             raise VaultError(
                 f"the vault {self.path} was changed, but the disk did not confirm it ({error.strerror}): after a power "
                 "cut it may be as it was before",
+                outcome=Outcome.UNKNOWN,
                 hint="keep the old key and the new one, until `gateway vault check` opens it after a restart",
             ) from None
 

@@ -21,12 +21,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.errors import NotFound, VaultError
+from gateway.errors import Conflict, NotFound, VaultError
 from gateway.keyring.masterkeys import KEY_BYTES, MasterKey, WrongKey, seal, unseal
 from gateway.keyring.storages import LARGEST, FileStorage, Storage
 from gateway.secrets import Secret
 
-__all__ = ["Name", "Vault"]
+__all__ = ["Name", "Vault", "require_name"]
 
 _VERSION = 1
 _WORD = re.compile(r"[A-Za-z0-9_.-]{1,129}", re.ASCII)
@@ -87,23 +87,26 @@ class Vault:
         _require(content, names)
         return {name: Secret(self._open(content, name)) for name in names}
 
-    def put(self, account: str, label: str, secret: Secret) -> None:
-        """Keep a secret, in the place of one of the same name."""
-        self.put_many({(account, label): secret})
+    def put(self, account: str, label: str, secret: Secret, *, replace: bool = True) -> None:
+        """Keep a secret, in the place of one of the same name; without `replace`, one that is there raises Conflict."""
+        self.put_many({(account, label): secret}, replace=replace)
 
-    def put_many(self, secrets: Mapping[Name, Secret]) -> None:
-        """Keep these secrets, each in the place of one of the same name: all of them or, when it fails, none."""
-        for account, label in secrets:
-            # What was given is not shown: it may be a secret in the wrong place.
-            if not _WORD.fullmatch(account) or not _WORD.fullmatch(label):
-                raise VaultError(
-                    "a secret is kept under an account and a label", hint="letters (A-Z, a-z), digits, '-', '_' and '.'"
-                )
+    def put_many(self, secrets: Mapping[Name, Secret], *, replace: bool = True) -> None:
+        """Keep these secrets, each in the place of one of the same name: all of them or, when it fails, none. Without
+        `replace`, one that is there raises Conflict.
+        """
+        for name in secrets:
+            require_name(name)
         empty = next((name for name, secret in secrets.items() if not secret), None)
         if empty is not None:
             raise VaultError(f"the secret for {'/'.join(empty)} is empty")
 
         def change(content: _Content) -> None:
+            there = sorted(set(secrets) & set(content.sealed))
+            if there and not replace:
+                raise Conflict(
+                    f"the vault {self.name} has a secret {', '.join(map('/'.join, there))} already; nothing was changed"
+                )
             for name, secret in secrets.items():
                 content.sealed[name] = seal(content.key, secret.encode(), _purpose(content.header["id"], name))
 
@@ -223,6 +226,15 @@ class Vault:
             raise VaultError(
                 f"the secret {'/'.join(name)} in the vault {self.name} does not open", hint="restore a backup"
             ) from None
+
+
+def require_name(name: Name) -> None:
+    """Raises VaultError when a secret cannot be kept under this name."""
+    if not all(map(_WORD.fullmatch, name)):
+        # What was given is not shown: it may be a secret in the wrong place.
+        raise VaultError(
+            "a secret is kept under an account and a label", hint="letters (A-Z, a-z), digits, '-', '_' and '.'"
+        )
 
 
 def _new(master: MasterKey) -> tuple[dict[str, Any], bytes]:

@@ -45,10 +45,17 @@ def note(
 
 
 def note_vault(
-    connection: Connection, action: str, *, actor: str, now: datetime, detail: Mapping[str, Any] | None = None
+    connection: Connection,
+    action: str,
+    *,
+    actor: str,
+    now: datetime,
+    secret: tuple[str, str] | None = None,
+    detail: Mapping[str, Any] | None = None,
 ) -> None:
-    """Something was done with the vault as a whole."""
-    _insert(connection, at=now, actor=actor, action=action, detail=dict(detail or {}))
+    """Something was done with the vault as a whole, or with the secret that it has under this account and label."""
+    account, label = secret or (None, None)
+    _insert(connection, at=now, actor=actor, action=action, account=account, label=label, detail=dict(detail or {}))
 
 
 def listed(

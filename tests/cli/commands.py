@@ -21,6 +21,7 @@ from typer.testing import Result
 
 from gateway import Gateway
 from gateway.cli.demo import STORIES
+from gateway.keyring import RawKey, Vault
 from gateway.models.keys import NewKey
 from gateway.secrets import Secret
 from gateway.testing import SandboxServer, faults
@@ -76,6 +77,11 @@ LINES: dict[str, Line | tuple[Line, ...]] = {
     "vault init": Line("--generate-key vault.key"),
     "vault rekey": Line("--config {vaulted} --new-key-file {key_file} --yes"),
     "vault check": (Line("--config {vaulted}"), Line(status=1)),
+    "vault put": Line("shop/other --config {vaulted}", status=1),
+    "vault forget": (
+        Line("{secret} --config {vaulted} --yes"),
+        Line("emirex/{key} --config {vaulted} --yes", status=1),
+    ),
     "orders create": Line("--reference {new} --price '25.00 USD' --pay-with USDT@tron --qr"),
     "orders get": (Line("{order} --qr"), Line("nobody", status=1)),
     "orders list": Line("--status pending"),
@@ -205,6 +211,14 @@ class Things:
         config.write_text(Path("gateway.toml").read_text(encoding="utf-8") + table, encoding="utf-8")
         self._made(f"vault init --config {config}")
         return str(config)
+
+    @cached_property
+    def secret(self) -> str:
+        """A secret in the vault that is no key's."""
+        config = self.vaulted
+        Vault(Path("gateway.vault"), RawKey.from_file("its.key")).put("shop", "password", Secret(secrets.token_hex(8)))
+        assert self._made(f"vault check --config {config}")["names"] == ["shop/password"]
+        return "shop/password"
 
     @cached_property
     def key(self) -> str:

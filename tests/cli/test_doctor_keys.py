@@ -146,6 +146,7 @@ def test_withdraw_on_the_only_key(ring: Shop, permissions: tuple[Permission, ...
 
 
 def test_a_key_of_another_pool_does_not_count_as_another(ring: Shop) -> None:
+    ring.configure(key_pool="default")
     ring.put("All1", READ, WITHDRAW)
     ring.put("Read1", READ, pool="other")
     assert [line for line in ring.said() if "the only key, All1" in line]
@@ -249,7 +250,33 @@ def test_a_key_that_was_set_aside(good: Shop) -> None:
     assert "`gateway keys verify --account treasury --label Bad1`" in good.todo("set aside")
 
 
+def test_several_pools_of_which_none_is_named(good: Shop) -> None:
+    """Then no key is used, so nothing else is said of one that is of another pool."""
+    good.put("Pool1", READ, pool="markup-2")
+    assert good.said(level="problem") == [
+        "no key is used: the settings do not say which of the pools works: default, markup-2"
+    ]
+    assert 'key_pool = "default" in accounts.treasury' in good.todo("no key is used")
+    assert good.said() == []
+    good.configure(key_pool="markup-2")
+    assert good.said(level="problem") == []
+
+
+def test_a_retiring_key_of_another_pool(good: Shop) -> None:
+    good.put("Pool1", READ, pool="markup-2", state="retiring", retired_at=NOW)
+    assert good.said(level="problem") != []
+
+
+@pytest.mark.parametrize("changed", [{"kind": "callback"}, {"state": "revoked"}])
+def test_what_does_not_sign_is_of_no_pool(ring: Shop, changed: dict[str, Any]) -> None:
+    ring.configure("aurpay", egress=None)
+    ring.put("main", kind="api-key")
+    ring.put("other", pool="markup-2", **{"kind": "api-key"} | changed)
+    assert ring.said(level="problem") == []
+
+
 def test_a_key_of_another_pool(good: Shop) -> None:
+    good.configure(key_pool="default")
     good.put("Pool1", READ, pool="markup-2")
     assert good.said() == ["Pool1 is of the pool markup-2 and never used: the account works with the pool default"]
     assert 'key_pool = "markup-2"' in good.todo("Pool1")

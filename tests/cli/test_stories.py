@@ -96,7 +96,7 @@ def test_the_keys_fail_when_a_key_does_what_it_may_not(monkeypatch: pytest.Monke
 
 
 def test_the_keys_fail_when_an_address_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Ring, "_admits", lambda ring, key: True)
+    monkeypatch.setattr(Ring, "admits", lambda ring, key: True)
     assert last_of_keys("the call raises: PermissionDenied")[0] == "a key for one address"
 
 

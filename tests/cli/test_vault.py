@@ -1,12 +1,15 @@
-"""`gateway vault`: made once, locked with another key, looked into; and what the doctor says of it."""
+"""`gateway vault`: made once, locked with another key, looked into, its single secrets; what the doctor says of it."""
 
 from __future__ import annotations
 
-import getpass
+import errno
 import json
+import os
+import pwd
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +19,11 @@ from typer.testing import CliRunner, Result
 from cli.conftest import Run, Terminal
 from gateway.cli.app import build
 from gateway.keyring import ExternalKey, MasterKey, Passphrase, RawKey, StoreStorage, Vault
+from gateway.models.base import Environment
+from gateway.models.keys import ApiKey, KeyOrigin, Permission
 from gateway.plugins import load_plugins
 from gateway.secrets import Secret
-from gateway.store import audit
+from gateway.store import audit, keys
 from gateway.store.database import Database
 from gateway.testing import SandboxServer, accounts_toml
 from support.printed import document, failure, fields
@@ -95,6 +100,10 @@ def key_file(path: Path, text: str = OTHER) -> Path:
     return path
 
 
+def failing(*given: Any) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
 def quiet(result: Result) -> Result:
     """No secret in what it says."""
     assert not [text for text in (KEY, OTHER, HUSH, WORDS) if text in result.output]
@@ -146,6 +155,33 @@ class TestInit:
         configure(key='key_file = "its.key"')
         assert "already" in failure(cli("vault", "init", "--generate-key", "its.key", "--json"))["message"]
         assert not (folder / "its.key").exists()
+
+    @pytest.mark.parametrize("at", ['at = "kept.vault"'])
+    def test_the_disk_does_not_confirm_the_vault(
+        self, configure: Any, vault: Any, cli: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The vault may be there after a power cut or not: its key is kept in any case."""
+        configure(key='key_file = "its.key"')
+        with monkeypatch.context() as broken:
+            broken.setattr("gateway.keyring.storages._sync_folder", failing)
+            said = failure(cli("vault", "init", "--generate-key", "its.key", "--json"))
+        assert "the disk did not confirm it" in said["message"]
+        assert said["outcome"] == "unknown"
+        with vault(RawKey.from_file(folder / "its.key")) as opened:
+            assert opened.names() == []
+
+    @pytest.mark.parametrize("at", ['at = "kept.vault"'])
+    def test_the_vault_cannot_be_written(
+        self, configure: Any, cli: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        configure(key='key_file = "its.key"')
+        with monkeypatch.context() as broken:
+            broken.setattr("gateway.keyring.storages.os.replace", failing)
+            said = failure(cli("vault", "init", "--generate-key", "its.key", "--json"))
+        assert "cannot be written" in said["message"]
+        assert said["outcome"] == "not_sent"
+        assert not (folder / "its.key").exists()
+        document(cli("vault", "init", "--generate-key", "its.key", "--json"))
 
     @pytest.mark.parametrize(
         ("key", "words"),
@@ -302,6 +338,19 @@ class TestAtATerminal:
         with vault(Passphrase(Secret(WORDS))) as opened:
             assert opened.get_many() == CONTENT
 
+    def test_a_secret_is_asked_for_once_and_not_shown(
+        self, filled: None, vault: Any, terminal: Callable[..., Terminal]
+    ) -> None:
+        there = terminal("vault", "put", "shop/main", "--replace")
+        there.read_until("for good? [y/N] ")
+        there.type("y\n")
+        there.read_until("Secret shop/main: ")
+        there.type(f"{WORDS}\n")
+        assert there.end() == 0, there.text
+        assert WORDS not in there.text
+        with vault(raw(KEY)) as opened:
+            assert opened.get("shop", "main") == Secret(WORDS)
+
     def test_two_different_ones(self, filled: None, vault: Any, terminal: Callable[..., Terminal]) -> None:
         there = terminal("vault", "rekey", "--new-passphrase", "--yes")
         there.read_until("New passphrase: ")
@@ -392,6 +441,147 @@ class TestDoctor:
             assert vaults["level"] == ("ok" if key == KEY else "problem")
 
 
+class TestPut:
+    def test_a_line_of_standard_input(self, filled: None, piped: Any, vault: Any) -> None:
+        done = document(quiet(piped("vault", "put", "gateway/callback", "--json", text=f"{WORDS}\nmore\n")))
+        assert (done["name"], done["replaced"]) == ("gateway/callback", False)
+        assert done["configure"] == '"vault:gateway/callback"'
+        with vault(raw(KEY)) as opened:
+            assert opened.get_many() == {**CONTENT, ("gateway", "callback"): Secret(WORDS)}
+
+    def test_one_that_is_there_stays(self, filled: None, piped: Any, vault: Any) -> None:
+        said = failure(quiet(piped("vault", "put", "shop/main", "--yes", "--json", text=f"{WORDS}\n")))
+        assert "has a secret shop/main already; it was left as it is" in said["message"]
+        assert said["hint"] == "--replace"
+        with vault(raw(KEY)) as opened:
+            assert opened.get_many() == CONTENT
+
+    def test_another_in_its_place(self, filled: None, piped: Any, vault: Any) -> None:
+        words = ("vault", "put", "shop/main", "--replace", "--json")
+        assert piped(*words, text=f"{WORDS}\n").exit_code == 2  # nobody to ask
+        with vault(raw(KEY)) as opened:
+            assert opened.get_many() == CONTENT
+        assert document(quiet(piped(*words, "--yes", text=f"{WORDS}\n")))["replaced"] is True
+        with vault(raw(KEY)) as opened:
+            assert opened.get_many() == {**CONTENT, ("shop", "main"): Secret(WORDS)}
+
+    def test_no_is_no(self, filled: None, configure: Any, asked: Any, vault: Any) -> None:
+        configure()  # as `asked` comes with a shop of its own
+        result = quiet(asked("vault", "put", "shop/main", "--replace", answer="n\n"))
+        assert result.exit_code == 1
+        assert "Replace the secret shop/main in the vault" in result.stderr
+        with vault(raw(KEY)) as opened:
+            assert opened.get_many() == CONTENT
+
+    @pytest.mark.parametrize("text", ["", "\n"])
+    def test_nothing_given(self, filled: None, piped: Any, vault: Any, text: str) -> None:
+        said = failure(piped("vault", "put", "shop/other", "--json", text=text))
+        assert "none was given, so nothing was done" in said["message"]
+        with vault(raw(KEY)) as opened:
+            assert opened.get_many() == CONTENT
+
+    @pytest.mark.parametrize("name", [f"{HUSH}", f"shop/{HUSH} x", "/main", "shop/", "a/b/c"])
+    def test_what_is_no_name_is_not_shown(self, filled: None, piped: Any, vault: Any, name: str) -> None:
+        for command in (("put",), ("forget", "--yes")):
+            said = failure(quiet(piped("vault", *command, name, "--json", text=f"{WORDS}\n")))
+            assert said["message"] == "a secret is kept under an account and a label"
+        with vault(raw(KEY)) as opened:
+            assert opened.get_many() == CONTENT
+
+    def test_another_key_and_no_vault(self, configure: Any, vault: Any, cli: Run, piped: Any, at: str) -> None:
+        for command in (("put",), ("forget", "--yes")):
+            said = failure(quiet(piped("vault", *command, "shop/main", "--json", text=f"{WORDS}\n")))
+            assert "there is no vault" in said["message"] or "there is no store" in said["message"]
+        document(cli("vault", "init", "--json"))
+        configure(key=f'key = "{OTHER}"')
+        for command in (("put",), ("forget", "--yes")):
+            said = failure(quiet(piped("vault", *command, "shop/main", "--json", text=f"{WORDS}\n")))
+            assert "this is not the key of the vault" in said["message"]
+        with vault(raw(KEY)) as opened:
+            assert opened.names() == []
+
+
+class TestForget:
+    def test_it_is_gone(self, filled: None, cli: Run, vault: Any) -> None:
+        done = document(quiet(cli("vault", "forget", "shop/main", "--yes", "--json")))
+        assert (done["name"], done["forgotten"]) == ("shop/main", True)
+        with vault(raw(KEY)) as opened:
+            assert opened.names() == [("shop", "main.api_token")]
+
+    def test_one_that_is_not_there(self, filled: None, cli: Run, vault: Any) -> None:
+        said = failure(quiet(cli("vault", "forget", "shop/none", "--yes", "--json")))
+        assert said["message"].endswith("has no secret shop/none")
+        with vault(raw(KEY)) as opened:
+            assert opened.get_many() == CONTENT
+
+    def test_nobody_to_ask(self, filled: None, cli: Run, vault: Any) -> None:
+        assert cli("vault", "forget", "shop/main").exit_code == 2
+        with vault(raw(KEY)) as opened:
+            assert opened.get_many() == CONTENT
+
+    @pytest.mark.parametrize("answer", ["n\n", ""])
+    def test_no_is_no(self, filled: None, configure: Any, asked: Any, vault: Any, answer: str) -> None:
+        configure(before='callback_key = ["vault:shop/main"]')
+        result = quiet(asked("vault", "forget", "shop/main", answer=answer))
+        assert result.exit_code == 1
+        assert "for good; the configuration refers to it? [y/N]" in result.stderr
+        assert "refers to it" not in asked("vault", "forget", "shop/main.api_token", answer=answer).stderr
+        with vault(raw(KEY)) as opened:
+            assert opened.get_many() == CONTENT
+
+
+class TestKeysOfARing:
+    """Their secrets are left to `gateway keys`, as long as the ring has a row of the key."""
+
+    @pytest.fixture
+    def row(self, filled: None, folder: Path) -> Iterator[Callable[..., None]]:
+        """`row()` puts a key `main` with two secret parts into the ring of shop, `row(state=…)` changes it."""
+        now = datetime.now(UTC)
+        key = ApiKey(
+            account="shop",
+            provider="aurpay",
+            environment=Environment.SANDBOX,
+            label="main",
+            kind="signature",
+            permissions=frozenset(Permission),
+            origin=KeyOrigin.IMPORTED,
+        )
+        with Database.open((folder / "gateway.toml").read_text().split('"')[1]) as database:
+            database.transaction(lambda connection: keys.add(connection, key, ("api_secret", "api_token"), now))
+
+            def change(**values: Any) -> None:
+                found = database.read(lambda connection: keys.find(connection, "shop", "main", now))
+                database.transaction(lambda connection: keys.change(connection, found, now, **values))
+
+            yield change
+
+    @pytest.mark.parametrize("name", ["shop/main", "shop/main.api_token"])
+    def test_they_are_left_alone(self, row: Any, piped: Any, vault: Any, name: str) -> None:
+        for command, hint in ((("put", "--replace"), "gateway keys rotate"), (("forget",), "gateway keys revoke")):
+            said = failure(quiet(piped("vault", *command, name, "--yes", "--json", text=f"{WORDS}\n")))
+            assert f"{name} is where the secret of the key main of the ring is kept" in said["message"]
+            assert said["account"] == "shop"
+            assert hint in said["hint"]
+        with vault(raw(KEY)) as opened:
+            assert opened.get_many() == CONTENT
+
+    def test_also_where_the_secret_is_missing(self, row: Any, piped: Any, vault: Any) -> None:
+        with vault(raw(KEY)) as opened:
+            opened.remove("shop", "main")
+        failure(quiet(piped("vault", "put", "shop/main", "--json", text=f"{WORDS}\n")))
+        with vault(raw(KEY)) as opened:
+            assert opened.names() == [("shop", "main.api_token")]
+
+    def test_one_that_is_revoked(self, row: Any, cli: Run) -> None:
+        row(state="revoked")
+        assert "gateway keys delete" in failure(cli("vault", "forget", "shop/main", "--yes", "--json"))["hint"]
+
+    def test_others_of_the_account_are_not_theirs(self, row: Any, piped: Any, cli: Run) -> None:
+        for name in ("shop/main.other", "shop/main2", "shop2/main"):
+            document(quiet(piped("vault", "put", name, "--json", text=f"{WORDS}\n")))
+            document(quiet(cli("vault", "forget", name, "--yes", "--json")))
+
+
 class TestAudit:
     """Who made the vault and who locked it with another key is kept in the store, where there is one."""
 
@@ -408,9 +598,29 @@ class TestAudit:
         assert rekeyed["audited"] is True
         last, first = self.kept(folder)
         assert (first.action, last.action) == ("vault made", "vault rekeyed")
-        assert first.actor == last.actor == getpass.getuser()
+        assert first.actor == last.actor == pwd.getpwuid(os.getuid()).pw_name
         assert (last.account, last.label) == (None, None)
         assert last.detail == {"vault": rekeyed["vault"], "secrets": 0}
+
+    def test_secrets_are_kept_by_their_names(self, filled: None, cli: Run, piped: Any, folder: Path) -> None:
+        with Database.open((folder / "gateway.toml").read_text().split('"')[1]):
+            pass
+        before = self.kept(folder)
+        for words in (
+            ("put", "shop/other"),
+            ("put", "shop/other", "--replace", "--yes"),
+            ("forget", "shop/other", "--yes"),
+        ):
+            done = document(quiet(piped("vault", *words, "--json", text=f"{WORDS}\n")))
+            assert done["audited"] is True
+        failure(piped("vault", "put", "shop/main", "--json", text=f"{WORDS}\n"))
+        rows = self.kept(folder)
+        rows = list(reversed(rows[: len(rows) - len(before)]))
+        assert [row.action for row in rows] == ["secret put", "secret replaced", "secret forgotten"]
+        assert {(row.account, row.label, row.actor) for row in rows} == {
+            ("shop", "other", pwd.getpwuid(os.getuid()).pw_name)
+        }
+        assert all(row.detail == {"vault": done["vault"]} for row in rows)
 
     def test_what_was_refused_is_not(self, configure: Any, cli: Run, folder: Path) -> None:
         document(cli("vault", "init", "--json"))
@@ -424,4 +634,11 @@ class TestAudit:
     def test_no_store_is_made_for_it(self, folder: Path, cli: Run) -> None:
         (folder / "gateway.toml").write_text(f'[vault]\nat = "kept.vault"\nkey = "{KEY}"\n')
         assert document(cli("vault", "init", "--json"))["audited"] is False
+        assert not (folder / "gateway.db").exists()
+
+    def test_nor_for_a_secret(self, folder: Path, cli: Run, piped: Any) -> None:
+        (folder / "gateway.toml").write_text(f'[vault]\nat = "kept.vault"\nkey = "{KEY}"\n')
+        document(cli("vault", "init", "--json"))
+        assert document(piped("vault", "put", "shop/main", "--json", text=f"{HUSH}\n"))["audited"] is False
+        assert document(cli("vault", "forget", "shop/main", "--yes", "--json"))["audited"] is False
         assert not (folder / "gateway.db").exists()

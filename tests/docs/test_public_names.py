@@ -178,7 +178,7 @@ COMMANDS = {
         add audit create delete delete-all edit guide issue list retire reveal revoke rotate show verify
     """,
     "vault": """
-        check init rekey
+        check forget init put rekey
     """,
     "orders": """
         create explain fetch get link list renew watch

@@ -151,17 +151,15 @@ def _confined(script: Script, at: Rings, gateway: Gateway) -> None:
         operation="request",
         expect="from another address it is not used: nothing is sent, and the error names the address",
     ) as step:
-        # Recorded unchecked: from elsewhere the provider itself would not admit it.
-        gateway.keys.add(
-            _emirex("Payout1", PAYOUT, {Permission.READ, Permission.WITHDRAW}, [HERE]),
-            account=TREASURY,
-            check=False,
-            by=ADA,
-        )
+        payout = _emirex("Payout1", PAYOUT, {Permission.READ, Permission.WITHDRAW}, [HERE])
         before = at.requests(TREASURY)
+        # It cannot be tried from here, so it is kept untried until the gateway is where it is admitted.
+        untried = step.raises(PermissionDenied, lambda: gateway.keys.add(payout, account=TREASURY, by=ADA))
+        gateway.keys.add(payout, account=TREASURY, check=False, by=ADA)
         error = step.raises(PermissionDenied, lambda: _ask_to_withdraw(gateway))
         step.check("requests that the provider saw", at.requests(TREASURY) - before, 0)
         step.holds("the error names the address", ELSEWHERE in error.message and HERE in error.message, error.message)
+        step.log.append(f"not tried from here: {untried.message}")
         step.got = error.message
 
 
@@ -451,6 +449,7 @@ def _audit(script: Script, gateway: Gateway) -> None:
 
 _DONE = [
     "added Read1",
+    "add failed Payout1",
     "added Payout1",
     "added Trade1",
     "verified Payout1",
