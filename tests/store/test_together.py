@@ -181,10 +181,14 @@ def test_inside_a_transaction_it_is_refused_at_once(database: Database) -> None:
 
 
 def test_its_thread_ends_with_the_store(url: str) -> None:
+    def made() -> set[threading.Thread]:
+        return {thread for thread in threading.enumerate() if thread.name.startswith("gateway-commits")} - before
+
+    before = set(threading.enumerate())
     with Database.open(url) as database:
         database.together(put("a")).result(PATIENCE)
-        assert any(thread.name.startswith("gateway-commits") for thread in threading.enumerate())
-    assert not any(thread.name.startswith("gateway-commits") for thread in threading.enumerate())
+        assert made()
+    assert not made()
 
 
 # Python 3.12 and later warn of a fork beside other threads; the child ends at once.
