@@ -219,10 +219,12 @@ def _written(text: str) -> set[str]:
     for quoted in (quote(text), quote(text, safe=""), quote_plus(text)):
         written |= {quoted, re.sub(r"%[0-9A-F]{2}", lambda code: code.group().lower(), quoted)}
     for as_json in (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]):
-        safe = as_json  # as many write what may stand in a page
-        for character in "&<>'+/":
-            safe = safe.replace(character, f"\\u{ord(character):04x}")
-        written |= {as_json, as_json.replace("/", "\\/"), safe}
+        written |= {as_json, as_json.replace("/", "\\/")}
+        # Where it may stand in a page, some escape more than others, and in upper case or in lower.
+        for escaped in ("&<>", "&<>'", "&<>'+", "&<>'+/"):
+            for form in ("\\u{:04x}", "\\u{:04X}"):
+                codes = {ord(character): form.format(ord(character)) for character in escaped}
+                written |= {as_json.translate(codes), as_json.replace('\\"', "\\u0022").translate(codes)}
     return written
 
 

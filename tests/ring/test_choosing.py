@@ -317,11 +317,13 @@ class TestPools:
             calls(gw, "orders.get")
             assert service.keys_used() == ["secret-key1"]
         # Where the settings say which works, keys of others may wait in the ring.
-        with Loopback(app=service) as server:
-            with place.gateway(colour, {"shop": ring_account(server.url, key_pool="low")}) as gw:
-                gw.keys.add(other, account="shop")
-                calls(gw, "orders.get")
-                assert service.keys_used() == ["secret-key1", "secret-key3", "secret-key1"]
+        with (
+            Loopback(app=service) as server,
+            place.gateway(colour, {"shop": ring_account(server.url, key_pool="low")}) as gw,
+        ):
+            gw.keys.add(other, account="shop")
+            calls(gw, "orders.get")
+            assert service.keys_used() == ["secret-key1", "secret-key3", "secret-key1"]
 
     def test_a_refused_key_is_not_followed_by_one_of_another_pool(self, colour: str, place: Place) -> None:
         service = Service("secret-key2")
@@ -354,6 +356,7 @@ def test_what_only_proves_callbacks_signs_nothing(colour: str, place: Place) -> 
             calls(gw, "orders.get")
         assert server.requests == []
         gw.keys.add(new("key1"), account="shop")
+        gw.keys.edit("proof1", account="shop", pool="others")
         calls(gw, "orders.get")
         assert service.keys_used() == ["secret-key1"] * 2
 

@@ -4,11 +4,16 @@ was refused.
 
 from __future__ import annotations
 
+import html
+import os
+import pickle
+import pwd
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -24,7 +29,7 @@ from gateway.errors import (
     UnsupportedOperation,
     VaultError,
 )
-from gateway.keyring import RawKey
+from gateway.keyring import Passphrase, RawKey
 from gateway.models import NewKey, Permission
 from gateway.plugins import load_plugins
 from gateway.secrets import Secret
@@ -233,6 +238,115 @@ class TestAdding:
                 gw.keys.add(new("key2", permissions=[R, W]), account="shop")
             assert list(place.rows()) == ["key1"]
 
+    def test_from_where_the_key_is_not_admitted(self, colour: str, place: Place) -> None:
+        """It is told before anything is sent; unchecked it is kept, for its address may be changed later."""
+        service = Service("secret-key1", "secret-key2")
+        with Loopback(app=service) as server:
+            accounts = {"shop": ring_account(server.url, egress=["203.0.113.7"])}
+            with place.gateway(colour, accounts) as gw:
+                gw.keys.add(new("key1"), account="shop", check=False)
+                before = State(gw, place)
+                away = new("key2", networks=["198.51.100.1"])
+                for work in (
+                    lambda: gw.keys.add(away, account="shop"),
+                    lambda: gw.keys.rotate("key1", new("key2", networks=["203.0.113.8"]), account="shop"),
+                ):
+                    with pytest.raises(GatewayError, match=r"admits|no key could") as caught:
+                        work()
+                    assert "nothing was" in caught.value.message
+                assert before.is_as_it_was(
+                    tells_of=[
+                        ("add failed", "key2", {"error": "PermissionDenied"}),
+                        ("rotate failed", "key1", {"error": "InvalidRequest"}),
+                    ]
+                )
+                gw.keys.add(away, account="shop", check=False)
+                with pytest.raises(PermissionDenied, match=r"198\.51\.100\.1/32.* come from 203\.0\.113\.7;") as denied:
+                    gw.keys.verify(account="shop", label="key2")
+                assert (denied.value.outcome, denied.value.account) == ("not_sent", "shop")
+                assert actions(gw.keys.audit(label="key2")) == ["add failed", "added", "verify failed"]
+                assert gw.keys.get("key2", account="shop").refused_at is None
+                # One key that has to be admitted takes the place of another that nobody could use from here.
+                with pytest.raises(PermissionDenied, match=r"admits 198\.51\.100\.2/32"):
+                    gw.keys.rotate("key2", new("key3", networks=["198.51.100.2"]), account="shop")
+                assert (server.requests, list(place.rows())) == ([], ["key1", "key2"])
+
+    def test_what_the_vault_has_in_its_place(self, colour: str, place: Place) -> None:
+        """A secret that is of no key of the ring is not written over, and the same one is no hindrance."""
+        service = Service("secret-key1", "secret-key2", login="pass")
+        with shop(place, colour, service) as (gw, _):
+            gw.keys.add(new("key1"), account="shop")
+            service.forget()
+            place.vault.put("shop", "key2", Secret("of somebody else"))
+            before = State(gw, place)
+            parts = {"user": "merchant", "password": "pass"}
+            for work in (
+                lambda: gw.keys.add(new("key2"), account="shop"),
+                lambda: gw.keys.add(new("key2"), account="shop", check=False),
+                lambda: gw.keys.rotate("key1", new("key2"), account="shop"),
+                lambda: gw.keys.issue(account="shop", label="key2", parts=parts),
+            ):
+                with pytest.raises(Conflict, match="the vault has another secret as shop/key2") as caught:
+                    work()
+                assert "`gateway vault forget shop/key2`" in (caught.value.hint or "")
+                assert "somebody" not in str(caught.value)
+            why = {"error": "Conflict"}
+            assert before.is_as_it_was(
+                tells_of=[
+                    ("add failed", "key2", why),
+                    ("add failed", "key2", why),
+                    ("rotate failed", "key1", why),
+                    ("issue failed", "key2", why),
+                ]
+            )
+            assert (service.done, service.logins) == ([], [])
+            place.vault.put("shop", "key2", Secret("secret-key2"))
+            assert gw.keys.add(new("key2"), account="shop").state == "active"
+            assert place.kept() == {"shop/key1": "secret-key1", "shop/key2": "secret-key2"}
+
+    def test_what_the_vault_has_in_the_place_of_a_part(self, colour: str, place: Place) -> None:
+        accounts = {"pay": {"provider": "aurpay", "environment": "sandbox", "auth": {"kind": "ring"}}}
+        place.vault.put("pay", "pair.api_token", Secret("of somebody else"))
+        with place.gateway(colour, accounts, plugins=load_plugins()) as gw:
+            parts = {"api_secret": Secret("the-secret"), "api_token": Secret("the-token")}
+            with pytest.raises(Conflict, match=r"another secret as pay/pair\.api_token"):
+                gw.keys.add(NewKey(label="pair", kind="signature", parts=parts), account="pay", check=False)
+            assert (place.kept(), place.rows()) == ({"pay/pair.api_token": "of somebody else"}, {})
+
+    def test_the_same_key_twice_in_a_ring_that_is_not_in_use(self, colour: str, place: Place) -> None:
+        """It is known by its secret, a login by its user."""
+        service = Service("configured-CANARY", "secret-key1")
+        with Loopback(app=service) as server:
+            accounts = {"shop": account(server.url, key="configured-CANARY")}
+            with place.gateway(colour, accounts) as gw:
+                gw.keys.add(new("key1"), account="shop")
+                gw.keys.add(_login("login1", "pass"), account="shop", check=False)
+                before = State(gw, place)
+                for key, label in (
+                    (new("key2", "secret-key1"), "key1"),
+                    (_login("login2", "pass"), "login1"),
+                    (_login("login2", "changed"), "login1"),
+                ):
+                    with pytest.raises(Conflict, match=f"as {label} already"):
+                        gw.keys.add(key, account="shop", check=False)
+                why = {"error": "Conflict"}
+                assert before.is_as_it_was(
+                    tells_of=[("add failed", label, why) for label in ("key2", "login2", "login2")]
+                )
+
+    def test_beside_a_key_that_this_version_does_not_know(self, colour: str, place: Place) -> None:
+        with shop(place, colour) as (gw, _):
+            gw.keys.add(new("key1"), account="shop")
+        with sqlite3.connect(place.folder / "gateway.db") as store:
+            store.execute("UPDATE api_keys SET kind = 'passkey', pool = 'newer'")
+        store.close()
+        with shop(place, colour) as (gw, service):
+            gw.keys.add(new("key2"), account="shop")
+            gw.keys.rotate("key2", new("key3", "secret-key1"), account="shop")
+            service.forget()
+            gw.wallets.list(account="shop")
+            assert service.keys_used() == ["secret-key1"]
+
     def test_where_the_account_works_with_the_key_of_its_settings(self, colour: str, place: Place) -> None:
         """The ring may be filled before it is used."""
         service = Service("configured-CANARY", "secret-key1")
@@ -290,6 +404,34 @@ class TestWithoutTheVault:
         with shop(place, colour) as (gw, _):
             assert State(gw, place)._before == before._before
             assert failures(gw.keys.audit()) == [("add failed", "key2", {"error": "VaultError"})]
+
+    def test_it_goes_away(self, colour: str, place: Place, caplog: pytest.LogCaptureFixture) -> None:
+        """The keys that are known follow the store all the same; a new one is used when the vault is back."""
+        clock = VirtualClock()
+        service = Service("secret-key1", "secret-key2", "secret-key3")
+        with (
+            Loopback(app=service) as server,
+            place.gateway(colour, server.url, clock=clock) as one,
+            place.gateway(colour, server.url, clock=clock) as other,
+        ):
+            one.keys.add(new("key1", permissions=[R]), account="shop")
+            one.keys.add(new("key2"), account="shop")
+            other.wallets.list(account="shop")
+            one.keys.add(new("key3", permissions=[R]), account="shop")
+            one.keys.retire("key1", account="shop")
+            one.keys.edit("key2", account="shop", permissions=[R, W])
+            away = place.vault_file.rename(place.folder / "away")
+            clock.advance(5)
+            service.forget()
+            other.wallets.list(account="shop")
+            assert service.keys_used() == ["secret-key2"], "key1 is retired, and key3 not known"
+            with pytest.raises(PermissionDenied, match="permission trade"):
+                other.orders.create(cart("c-1"), account="shop")
+            assert "the ring of shop could not be read again" in caplog.text
+            away.rename(place.vault_file)
+            clock.advance(5)
+            other.wallets.list(account="shop")
+            assert service.keys_used() == ["secret-key2", "secret-key3"]
 
     def test_a_secret_is_gone(self, colour: str, place: Place, caplog: pytest.LogCaptureFixture) -> None:
         with shop(place, colour) as (gw, _):
@@ -352,6 +494,27 @@ class TestEditing:
             assert service.done == [], "nothing is sent"
             with pytest.raises(PermissionDenied, match="trade"):
                 gw.orders.create(cart("c-1"), account="shop")
+
+    def test_an_expiry(self, colour: str, place: Place) -> None:
+        """It is never set to what is over already, and one that was wrong can be corrected."""
+        clock = VirtualClock()
+        with shop(place, colour, clock=clock) as (gw, service):
+            gw.keys.add(new("key1", expires_at=START + timedelta(seconds=10)), account="shop")
+            before = State(gw, place)
+            for over in (START, START - timedelta(days=1), (START - timedelta(days=1)).isoformat()):
+                with pytest.raises(InvalidRequest, match=r"would have expired, at .*; nothing was changed"):
+                    gw.keys.edit("key1", account="shop", expires_at=over)
+            assert before.is_as_it_was()
+            clock.advance(11)
+            assert gw.keys.get("key1", account="shop").state == "expired"
+            with pytest.raises(InvalidRequest, match="would have expired"):
+                gw.keys.edit("key1", account="shop", expires_at=START + timedelta(seconds=11))
+            later = START + timedelta(days=1)
+            key = gw.keys.edit("key1", account="shop", expires_at=later)
+            assert (key.state, key.expires_at) == ("active", later)
+            service.forget()
+            gw.wallets.list(account="shop")
+            assert service.keys_used() == ["secret-key1"]
 
     @pytest.mark.parametrize(
         "given",
@@ -510,6 +673,74 @@ class TestRevealing:
                 gw.keys.reveal("key1", account="shop")
 
 
+class TestWhoAndWhy:
+    def test_nobody_is_named(self, colour: str, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The user of the process, whatever the environment says."""
+        for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+            monkeypatch.setenv(name, "somebody-else")
+        with shop(place, colour) as (gw, _):
+            gw.keys.add(new("key1"), account="shop")
+            assert gw.keys.audit()[0].actor == pwd.getpwuid(os.getuid()).pw_name
+
+    def test_a_secret_was_written_into_it(self, colour: str, place: Place) -> None:
+        with shop(place, colour) as (gw, _):
+            gw.keys.add(new("key1"), account="shop", by="ada with secret-key1")
+            gw.keys.reveal("key1", account="shop", reason="is it secret-key1 still?", by="ada, secret-key1")
+            assert "secret-key1" not in str(gw.keys.audit())
+            revealed, added = gw.keys.audit()
+            assert (added.actor, revealed.actor) == ("ada with •••", "ada, •••")
+            assert revealed.detail == {"why": "is it ••• still?"}
+
+    def test_what_failed(self, colour: str, place: Place) -> None:
+        with shop(place, colour, Service("secret-key1")) as (gw, _):
+            gw.keys.add(new("key1"), account="shop")
+            with pytest.raises(AuthenticationFailed):
+                gw.keys.rotate("key1", new("key2"), account="shop", by="ada")
+            (told, _) = gw.keys.audit()
+            assert (told.action, told.label, told.actor) == ("rotate failed", "key1", "ada")
+            assert told.detail == {"error": "AuthenticationFailed"}
+            assert (told.account, told.provider, told.environment) == ("shop", "toy", "sandbox")
+
+
+@pytest.mark.parametrize("key", [RawKey(Secret("00" * 32)), Passphrase(Secret("correct horse"))], ids=["raw", "words"])
+def test_what_locks_the_vault_is_not_pickled(key: Any) -> None:
+    with pytest.raises(TypeError, match="not pickled"):
+        pickle.dumps(key)
+
+
+def test_a_provider_that_repeats_the_key_in_its_own_spelling(colour: str, place: Place) -> None:
+    secret = "Pa/ss<wo>rd&'1+x"
+    spellings = [
+        html.escape(secret),
+        html.escape(secret, quote=False),
+        quote(secret, safe="").lower().replace("pa", "Pa"),
+        secret.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"),
+        "".join(f"\\u{ord(letter):04X}" if letter in "<>&'+" else letter for letter in secret),
+        "".join(f"\\u{ord(letter):04x}" if letter in "<>&'+/" else letter for letter in secret),
+    ]
+
+    for spelling in spellings:
+        with shop(place, colour, lambda seen, said=spelling: wrong("bad-request", f"no: {said}.", 400)) as (gw, _):
+            if "key1" not in place.rows():
+                gw.keys.add(new("key1", secret), account="shop", check=False)
+            with pytest.raises(InvalidRequest) as caught:
+                gw.wallets.list(account="shop")
+            assert "no: •••." in str(caught.value)
+
+
+def test_steps_that_need_no_kind(colour: str, place: Place) -> None:
+    """Ending a key is the same for every kind; making one is not."""
+    with shop(place, colour) as (gw, _):
+        assert gw.keys.guide("revoke", account="shop", label="key1").steps[0].text == "press End at key1"
+        gw.keys.add(_login("login1", "pass"), account="shop", check=False)
+        assert gw.keys.guide("revoke", account="shop", label="login1").kind == "login"
+        with pytest.raises(InvalidRequest, match="several kinds"):
+            gw.keys.guide("create", account="shop", label="key1")
+        for action in ("delete", "delete-all"):
+            with pytest.raises(UnsupportedOperation, match=f"[(]{action}[)] is not known"):
+                gw.keys.guide(action, account="shop")
+
+
 def test_the_audit(colour: str, place: Place) -> None:
     accounts = {name: ring_account("http://127.0.0.1:1") for name in ("one", "two")}
     with place.gateway(colour, accounts) as gw:
@@ -614,7 +845,7 @@ def test_accounts_and_labels_that_are_not_there(colour: str, place: Place) -> No
         with pytest.raises(InvalidRequest, match="no such action"):
             gw.keys.guide("eat", account="shop")
         with pytest.raises(UnsupportedOperation):
-            gw.keys.guide("delete-all", account="shop", kind="key")
+            gw.keys.guide("delete-all", account="shop")
         assert service.done == gw.keys.list() == gw.keys.audit() == []
 
 
@@ -661,3 +892,7 @@ def test_a_check_that_fails_for_another_reason(colour: str, place: Place) -> Non
 
 def _revealed(gw: Opened, label: str, account: str) -> dict[str, str]:
     return {name: secret.reveal() for name, secret in gw.keys.reveal(label, account=account).items()}
+
+
+def _login(label: str, password: str) -> NewKey:
+    return NewKey(label=label, kind="login", parts={"user": Secret("merchant"), "password": Secret(password)})

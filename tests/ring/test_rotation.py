@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from gateway import Money, OrderRequest
-from gateway.errors import Conflict, GatewayError, UnsupportedOperation
+from gateway.errors import AuthenticationFailed, Conflict, InvalidRequest, UnsupportedOperation
 from gateway.models import CustomerRequest, NewKey, Permission, TradeRequest
 from gateway.plugins import load_plugins
 from gateway.secrets import Secret
@@ -24,7 +24,7 @@ from gateway.testing.sandbox import OutgoingCallback
 from gateway_aurex.sandbox import AurexSandbox
 from gateway_aurpay.sandbox import AurpaySandbox
 from gateway_emirex.sandbox import EmirexSandbox
-from ring.ringed import MASTER, Place, Service, actions, cart, new, ring_account
+from ring.ringed import MASTER, Place, Service, actions, cart, failures, new, ring_account
 from ring.scripts import PATIENCE, Script, pause, told
 from support.colours import Opened
 from support.loopback import Hold, Loopback
@@ -481,9 +481,21 @@ def test_what_a_rotation_says(colour: str, place: Place) -> None:
     with Loopback(app=service) as server, place.gateway(colour, server.url) as gw:
         was = new("key1", permissions=[Permission.READ], networks=["203.0.113.7"], pool="low")
         gw.keys.add(was, account="shop")
-        for wrong in (new("key1"), new("unlabelled"), new("key4"), new("key2", "secret-key1")):
-            with pytest.raises(GatewayError):
+        service.forget()
+        for wrong, kind, said in (
+            (new("key1"), Conflict, "has a key 'key1' already"),
+            (new("unlabelled"), InvalidRequest, "no digit"),
+            (new("key2", "secret-key1"), Conflict, "in the ring of shop as key1 already"),
+            (new("key2", pool="high"), InvalidRequest, "this one would be of high"),
+            (new("key2", permissions=[Permission.TRADE]), InvalidRequest, "no key could read any more"),
+        ):
+            with pytest.raises(kind, match=said):
                 gw.keys.rotate("key1", wrong, account="shop")
+        assert (service.done, service.refused) == ([], []), "it was told before anything was sent"
+        with pytest.raises(AuthenticationFailed):
+            gw.keys.rotate("key1", new("key4"), account="shop")
+        failed = [(action, label) for action, label, _ in failures(gw.keys.audit())]
+        assert failed == [("rotate failed", "key1")] * 6
         assert gw.keys.get("key1", account="shop").state == "active"
         assert place.kept() == {"shop/key1": "secret-key1"}
         rotated = gw.keys.rotate("key1", new("key2", permissions=[Permission.READ, Permission.TRADE]), account="shop")
@@ -491,3 +503,33 @@ def test_what_a_rotation_says(colour: str, place: Place) -> None:
         assert (rotated.new.networks, rotated.new.pool) == (("203.0.113.7/32",), "low")
         with pytest.raises(Conflict, match="only an active key"):
             gw.keys.rotate("key1", new("key3"), account="shop")
+
+
+def test_what_only_this_key_can_do(colour: str, place: Place) -> None:
+    """It does not go with the key; what another can do as well may."""
+    service = Service(*(f"secret-key{number}" for number in range(1, 5)))
+    read, trade = Permission.READ, Permission.TRADE
+    with Loopback(app=service) as server:
+        accounts = {"shop": ring_account(server.url, egress=["203.0.113.7"])}
+        with place.gateway(colour, accounts) as gw:
+            gw.keys.add(new("key1", permissions=[read, trade]), account="shop")
+            gw.keys.add(new("key2", permissions=[read]), account="shop")
+            kept, rows = place.kept(), place.rows()
+            service.forget()
+            for less in (
+                new("key3", permissions=[read]),
+                new("key3", networks=["198.51.100.1"]),
+                new("key3", permissions=[read, Permission.WITHDRAW]),
+            ):
+                for check in (True, False):
+                    with pytest.raises(InvalidRequest, match="no key could trade any more; nothing was changed"):
+                        gw.keys.rotate("key1", less, account="shop", check=check)
+            assert (service.done, place.kept(), place.rows()) == ([], kept, rows)
+            assert failures(gw.keys.audit()) == [("rotate failed", "key1", {"error": "InvalidRequest"})] * 6
+            # A key that only trades will do: another one reads.
+            gw.keys.rotate("key1", new("key3", permissions=[trade]), account="shop", check=False)
+            assert sorted(place.kept()) == ["shop/key1", "shop/key2", "shop/key3"]
+            service.forget()
+            gw.wallets.list(account="shop")
+            gw.orders.create(cart("c-1"), account="shop")
+            assert service.keys_used() == ["secret-key2", "secret-key3"]
