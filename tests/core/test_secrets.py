@@ -210,6 +210,23 @@ class TestRedactor:
             assert redactor.text(f"x {written} y") == f"x {HIDDEN} y", written
 
     @pytest.mark.parametrize(
+        ("text", "written"),
+        [
+            ("<a&b>\"c'd", "&lt;a&amp;b&gt;&quot;c&#x27;d"),
+            ("<a&b>\"c'd", "&lt;a&amp;b&gt;\"c'd"),
+            ("a/b+c=d&e", "a%2fb%2bc%3dd%26e"),
+            ("a/b+c d", "a/b%2bc%20d"),
+            ("sla/sh ünï", "sla%2fsh+%c3%bcn%c3%af"),
+            ("<a&b>+c/d'e", "\\u003ca\\u0026b\\u003e\\u002bc\\u002fd\\u0027e"),
+            ("ü<b>", "\\u00fc\\u003cb\\u003e"),
+            ("ü<b>", "ü\\u003cb\\u003e"),
+        ],
+    )
+    def test_a_secret_is_found_as_pages_and_other_encoders_write_it(self, text: str, written: str) -> None:
+        assert Redactor([Secret(text)]).text(f"x {written} y") == f"x {HIDDEN} y"
+        assert written in Redactor([Secret("another-one")]).text(f"x {written} y")
+
+    @pytest.mark.parametrize(
         "name", ["token", "API-Key", "api_secret", "X-Auth-Sign", "cardNumber", "CVV", "password", "Authorization"]
     )
     def test_telling_names_tell(self, name: str) -> None:

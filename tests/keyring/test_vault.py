@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import json
 import os
+import pickle
 import stat
 import subprocess
 import sys
@@ -17,7 +19,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from gateway.errors import NotFound, VaultError
+from gateway.errors import Conflict, NotFound, Outcome, VaultError
 from gateway.keyring import ExternalKey, FileStorage, MasterKey, Passphrase, RawKey, Storage, StoreStorage, Vault
 from gateway.keyring.storages import LARGEST
 from gateway.secrets import Secret
@@ -130,6 +132,15 @@ def test_replace_and_remove(vault: Vault) -> None:
         vault.get("shop", "main")
     with pytest.raises(NotFound):
         vault.remove("shop", "main")
+
+
+def test_without_replace_what_is_there_stays(vault: Vault, place: Place) -> None:
+    before = place.read()
+    with pytest.raises(Conflict, match="has a secret shop/main already"):
+        vault.put_many({("shop", "new"): Secret("a"), ("shop", "main"): Secret("b")}, replace=False)
+    assert place.read() == before
+    vault.put("shop", "new", Secret("a"), replace=False)
+    assert vault.get("shop", "new") == Secret("a")
 
 
 def test_an_existing_file_is_never_made_anew(vault: Vault, place: Place) -> None:
@@ -434,6 +445,103 @@ class TestFile:
         with pytest.raises(VaultError, match="cannot be locked"):
             Vault.create(tmp_path / "none" / "vault", raw())
 
+    def test_a_lock_that_is_a_link_is_not_followed(self, vault: Vault, path: Path, tmp_path: Path) -> None:
+        lock, other = path.with_name("vault.lock"), tmp_path / "of-somebody-else"
+        lock.unlink()
+        lock.symlink_to(other)
+        with pytest.raises(VaultError, match="cannot be locked"):
+            vault.put("shop", "main", Secret("x"))
+        assert not other.exists()
+        assert vault.get("shop", "main") == Secret("hush-shop")
+
+
+class TestAWriteThatFails:
+    """A fault at each step of a write: before the new file is in the old one's place nothing has changed, after it
+    everything has, and the error says which.
+    """
+
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        return tmp_path / "vault"
+
+    @pytest.fixture
+    def vault(self, path: Path) -> Vault:
+        return filled(path)
+
+    @pytest.fixture
+    def fail_at(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[int, BaseException], None]:
+        """`fail_at(n, error)` lets the nth fsync fail: the first is that of the file, the second the folder's."""
+        calls, real = 0, os.fsync
+
+        def install(number: int, error: BaseException) -> None:
+            def failing(descriptor: int) -> None:
+                nonlocal calls
+                calls += 1
+                if calls == number:
+                    raise error
+                real(descriptor)
+
+            monkeypatch.setattr("gateway.keyring.storages.os.fsync", failing)
+
+        return install
+
+    def leftovers(self, path: Path) -> list[str]:
+        return sorted(name for name in os.listdir(path.parent) if name not in ("vault", "vault.lock"))
+
+    def test_the_file_is_not_on_the_disk(self, vault: Vault, path: Path, fail_at: Any) -> None:
+        before = path.read_bytes()
+        fail_at(1, OSError(errno.ENOSPC, "No space left on device"))
+        with pytest.raises(VaultError, match="No space left on device; it is as it was") as caught:
+            vault.put("shop", "main", Secret("newer"))
+        assert caught.value.outcome is Outcome.NOT_SENT
+        assert path.read_bytes() == before
+        assert self.leftovers(path) == []
+
+    def test_the_folder_is_not_on_the_disk(self, vault: Vault, path: Path, fail_at: Any) -> None:
+        fail_at(2, OSError(errno.EIO, "Input/output error"))
+        with pytest.raises(VaultError, match="was changed, but the disk did not confirm it") as caught:
+            vault.put("shop", "main", Secret("newer"))
+        assert caught.value.outcome is Outcome.UNKNOWN
+        assert "keep the old key and the new one" in str(caught.value.hint)
+        assert vault.get("shop", "main") == Secret("newer")
+        assert self.leftovers(path) == []
+
+    def test_while_the_key_is_changed(self, vault: Vault, path: Path, fail_at: Any) -> None:
+        fail_at(2, OSError(errno.EIO, "Input/output error"))
+        with pytest.raises(VaultError, match="did not confirm"):
+            vault.rekey(raw(OTHER))
+        assert Vault(path, raw(OTHER)).check() == 2
+        assert vault.check() == 2  # who changed it can go on
+
+    @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1)])
+    def test_an_interrupt_leaves_no_half_written_file(
+        self, vault: Vault, path: Path, fail_at: Any, error: BaseException
+    ) -> None:
+        before = path.read_bytes()
+        fail_at(1, error)
+        with pytest.raises(type(error)):
+            vault.put("shop", "main", Secret("newer"))
+        assert path.read_bytes() == before
+        assert self.leftovers(path) == []
+
+    def test_what_a_killed_writer_left_is_removed_by_the_next(self, vault: Vault, path: Path) -> None:
+        mine, others = f".vault.{'0f' * 8}", (".vault.notes", f".vault2.{'0f' * 8}", f".vault.{'0F' * 8}")
+        for name in (mine, *others):
+            path.with_name(name).write_bytes(b"half")
+        vault.names()
+        assert self.leftovers(path) == sorted((mine, *others))
+        vault.put("shop", "main", Secret("newer"))
+        assert self.leftovers(path) == sorted(others)
+
+    def test_in_a_folder_whose_name_is_a_pattern(self, tmp_path: Path) -> None:
+        folder = tmp_path / "[a]*"
+        folder.mkdir()
+        made = filled(folder / "va[u]lt")
+        left = folder / f".va[u]lt.{'0f' * 8}"
+        left.write_bytes(b"half")
+        made.put("shop", "main", Secret("newer"))
+        assert not left.exists()
+
 
 class TestMasterKeys:
     def test_base64_is_the_same_key(self, vault: Vault, place: Place) -> None:
@@ -455,6 +563,13 @@ class TestMasterKeys:
             RawKey.from_file(file)
         with pytest.raises(VaultError, match="cannot be read"):
             RawKey.from_file(tmp_path / "none")
+
+    @pytest.mark.parametrize("key", [raw(), passphrase()])
+    def test_they_are_not_pickled(self, key: MasterKey) -> None:
+        """A pickle of one would be the key on a disk or in a queue."""
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+            with pytest.raises(TypeError, match="not pickled"):
+                pickle.dumps({"key": key}, protocol)
 
     def test_an_empty_passphrase(self) -> None:
         with pytest.raises(VaultError, match="not empty"):
