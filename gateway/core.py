@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 import threading
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 __all__ = ["Candidate", "Candidates", "Core", "Telling"]
 
 log = logging.getLogger("gateway")
+
+_ENDINGS = (KeyboardInterrupt, GeneratorExit, asyncio.CancelledError)
+"""What ends a call from outside: no mistake of whoever it happens to pass through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,16 +210,20 @@ class Core:
             waker()
 
     def observe(self, record: Record) -> None:
-        """Tell everyone; an observer that raises is logged and harms nothing."""
+        """Tell everyone; an observer that raises is logged and harms nothing, whatever it raises."""
         for observer in self.observers:
             try:
                 observer(record)
-            except Exception:
+            except _ENDINGS:
+                raise
+            except BaseException:
                 log.exception("an observer raised")
         for plugin, observe in implementations(self.plugins, "gateway_observe"):
             try:
                 observe(record=record)
-            except Exception:
+            except _ENDINGS:
+                raise
+            except BaseException:
                 log.exception("the observer of the plugin %s raised", plugin)
 
     def choose(
@@ -288,7 +296,7 @@ class Core:
                 preferred = choose(request=request, candidates=able)
             except GatewayError:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise PluginError(
                     f"the plugin {plugin} failed to choose an account: {type(error).__name__}: {error}",
                     hint="nothing was sent; name the account in the call, or leave the plugin out of GATEWAY_PLUGINS",

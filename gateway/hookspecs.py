@@ -34,7 +34,8 @@ hookimpl = pluggy.HookimplMarker("gateway")
 def gateway_register_providers(register: Callable[[Provider], None]) -> None:
     """Register providers; a name that is taken, or another contract version, is a PluginError of this plugin alone.
 
-    The first to claim a name keeps it: the built-in providers, then by the names of entry points. State the contract
+    A built-in provider keeps its name. Of two other plugins that claim one, neither is loaded until one is uninstalled
+    or left out of `GATEWAY_PLUGINS`: nobody's key goes to the wrong one. State the contract
     that the plugin is written for as a number (`Provider(contract=1)`): left out, it is taken for the one that is here.
     """
 
@@ -69,5 +70,5 @@ def gateway_event(event: Any) -> None:
 @hookspec
 def gateway_observe(record: Record) -> None:
     """An HTTP exchange or an operation ended; the record carries no secrets. Must not block. One that raises is
-    logged, and harms neither the call nor the other observers.
+    logged, whatever it raises (`SystemExit` too), and harms neither the call nor the other observers.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from typing import Any
@@ -37,6 +37,11 @@ class Plugin:
     assets: tuple[str, ...] = ()
     error: str | None = None
 
+    @property
+    def origin(self) -> str:
+        """What messages call it."""
+        return f"{self.name} ({self.distribution} {self.version})"
+
 
 @dataclass
 class Plugins:
@@ -46,11 +51,22 @@ class Plugins:
     providers: dict[str, Provider] = field(default_factory=dict)
     origins: dict[str, Plugin] = field(default_factory=dict)
     loaded: list[Plugin] = field(default_factory=list)
+    missing: tuple[str, ...] = ()
+    """What `GATEWAY_PLUGINS` names and nobody has installed; in `loaded` too, with that as its error."""
+    claims: dict[str, list[Plugin]] = field(default_factory=dict)
+    """Who claims which provider's name, besides the gateway's own. More than one: none of them has it."""
 
     def provider(self, name: str) -> Provider:
         """The provider of this name; ConfigurationError names what is installed and what failed to load."""
         if name in self.providers:
             return self.providers[name]
+        rivals = self.claims.get(name, [])
+        if len(rivals) > 1:
+            raise ConfigurationError(
+                f"the provider {name!r} is claimed by {' and '.join(plugin.origin for plugin in rivals)}, "
+                "and given to nobody",
+                hint=_only_one(rivals),
+            )
         failed = [f"{plugin.name} ({plugin.error})" for plugin in self.loaded if plugin.error]
         hint = "installed: " + (", ".join(sorted(self.providers)) or "none")
         if failed:
@@ -59,7 +75,7 @@ class Plugins:
 
 
 def load_plugins() -> Plugins:
-    """Load what `GATEWAY_PLUGINS` (names, separated by commas; unset: all) allows; once for a process and setting.
+    """Load what `GATEWAY_PLUGINS` (see `_Allowed`; unset: all) allows; once for a process and setting.
 
     With `GATEWAY_STRICT_PLUGINS=1` the first plugin that fails raises PluginError.
     """
@@ -71,16 +87,69 @@ def _load(allowed: str | None, strict: bool) -> Plugins:
     manager = pluggy.PluginManager("gateway")
     manager.add_hookspecs(hookspecs)
     plugins = Plugins(manager)
-    names = None if allowed is None else {name.strip() for name in allowed.split(",") if name.strip()}
-    for entry_point in sorted(metadata.entry_points(group=GROUP), key=_turn):
-        if names is not None and entry_point.name not in names:
-            continue
-        add(plugins, entry_point, strict=strict)
+    wanted = _Allowed(allowed)
+    found = [point for point in sorted(metadata.entry_points(group=GROUP), key=_turn) if wanted.has(point)]
+    for name in wanted.unmet():
+        _missing(plugins, name, strict=strict)
+    for point in found:
+        # Of two that are called the same none is loaded: which one an account gets is not for the alphabet to say.
+        rivals = [other for other in found if other.name == point.name and _origin(other)[0] != _OWN]
+        add(plugins, point, strict=strict, rivals=rivals if _origin(point)[0] != _OWN else ())
     return plugins
 
 
-def add(plugins: Plugins, entry_point: metadata.EntryPoint, *, strict: bool = False) -> Plugin:
-    """Load one entry point. Whatever goes wrong is kept in the returned Plugin, or raised when `strict`."""
+class _Allowed:
+    """`GATEWAY_PLUGINS`: names of entry points, separated by commas; `DISTRIBUTION:NAME` is that of one distribution
+    alone. None allows all.
+    """
+
+    def __init__(self, text: str | None) -> None:
+        self._names = None if text is None else dict.fromkeys(name.strip() for name in text.split(",") if name.strip())
+        self._met: set[str] = set()
+
+    def has(self, point: metadata.EntryPoint) -> bool:
+        if self._names is None:
+            return True
+        distribution = _normal(_origin(point)[0])
+        found = {name for name in self._names if _asked(name) in (("", point.name), (distribution, point.name))}
+        self._met |= found
+        return bool(found)
+
+    def unmet(self) -> list[str]:
+        return [name for name in self._names or () if name not in self._met]
+
+
+def _asked(name: str) -> tuple[str, str]:
+    distribution, _, point = name.rpartition(":")
+    return _normal(distribution), point
+
+
+def _normal(distribution: str) -> str:
+    """As indexes compare the names of distributions (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", distribution.strip()).lower()
+
+
+def _missing(plugins: Plugins, name: str, *, strict: bool) -> None:
+    words = "it is not installed, and GATEWAY_PLUGINS names it"
+    if strict:
+        raise PluginError(
+            f"GATEWAY_PLUGINS names {name!r}, which is not installed",
+            hint="install it, correct GATEWAY_PLUGINS, or unset GATEWAY_STRICT_PLUGINS",
+        )
+    plugins.missing += (name,)
+    plugins.loaded.append(Plugin(name, "unknown", "unknown", module="", error=words))
+
+
+def add(
+    plugins: Plugins,
+    entry_point: metadata.EntryPoint,
+    *,
+    strict: bool = False,
+    rivals: Sequence[metadata.EntryPoint] = (),
+) -> Plugin:
+    """Load one entry point. Whatever goes wrong is kept in the returned Plugin, or raised when `strict`. `rivals` are
+    the strangers' entry points of its name, with itself.
+    """
     plugin = Plugin(entry_point.name, *_origin(entry_point), module=entry_point.value)
     module: Any = None
     fresh = False
@@ -88,16 +157,22 @@ def add(plugins: Plugins, entry_point: metadata.EntryPoint, *, strict: bool = Fa
         taken = next((other for other in plugins.loaded if other.name == plugin.name and not other.error), None)
         if taken is not None:
             raise PluginError(f"the entry point {plugin.name!r} is taken by {taken.distribution} {taken.version}")
+        if len(rivals) > 1:
+            every = [Plugin(rival.name, *_origin(rival), module=rival.value) for rival in rivals]
+            others = [other for other, rival in zip(every, rivals, strict=True) if rival is not entry_point]
+            raise _contested(f"the entry point {plugin.name!r}", others, every)
         module = entry_point.load()
         fresh = not plugins.manager.is_registered(module)
         plugins.manager.register(module, name=entry_point.name)
         plugins.manager.check_pending()
         providers, assets = _registered(plugins, module)
         register_asset(*assets)
+        if plugin.distribution != _OWN:
+            _claim(plugins, plugin, providers)
     except (Exception, SystemExit) as error:  # a plugin may raise anything at all
         if fresh and plugins.manager.is_registered(module):
             plugins.manager.unregister(module)
-        words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        words = _told(error)
         if isinstance(error, ImportError) and (error.name or "").partition(".")[0] == "gateway":
             words += f"; is it written for another gateway? This is {__version__}, with contract {CONTRACT_VERSION}"
         plugin = replace(plugin, error=words)
@@ -114,8 +189,50 @@ def add(plugins: Plugins, entry_point: metadata.EntryPoint, *, strict: bool = Fa
     return plugin
 
 
+def _told(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
+
+
+def _claim(plugins: Plugins, plugin: Plugin, providers: Iterable[str]) -> None:
+    """It claims these names. Where another stranger's plugin claims one of them too, neither is there, the one that was
+    loaded before included: an account would hand its key to the one that the alphabet puts first.
+    """
+    names = list(providers)
+    for name in names:
+        plugins.claims.setdefault(name, []).append(plugin)
+    for name in names:
+        every = plugins.claims[name]
+        for rival in every[:-1]:
+            _drop(plugins, rival, _contested(f"the provider {name!r}", [plugin], every))
+    for name in names:
+        every = plugins.claims[name]
+        if len(every) > 1:
+            raise _contested(f"the provider {name!r}", every[:-1], every)
+
+
+def _drop(plugins: Plugins, plugin: Plugin, error: PluginError) -> None:
+    """Take a plugin that was loaded out again. Its assets stay known: they are facts, and name nobody."""
+    place = next((at for at, other in enumerate(plugins.loaded) if other.name == plugin.name and not other.error), None)
+    if place is None:
+        return  # out already, for another of its names
+    for name in plugins.loaded[place].providers:
+        del plugins.providers[name], plugins.origins[name]
+    plugins.manager.unregister(name=plugin.name)
+    plugins.loaded[place] = replace(plugin, error=_told(error))
+
+
+def _contested(what: str, others: Sequence[Plugin], every: Sequence[Plugin]) -> PluginError:
+    told = " and ".join(f"{other.distribution} {other.version}" for other in others)
+    return PluginError(f"{what} is claimed by {told} as well, and given to nobody", hint=_only_one(every))
+
+
+def _only_one(rivals: Sequence[Plugin]) -> str:
+    names = " or ".join(f"{plugin.distribution}:{plugin.name}" for plugin in rivals)
+    return f"uninstall the one that is not meant, or list all plugins to load in GATEWAY_PLUGINS, with {names}"
+
+
 def _turn(entry_point: metadata.EntryPoint) -> tuple[bool, str, str]:
-    """The first to claim a name keeps it: the gateway's own first, so that nobody takes a built-in provider's place."""
+    """The gateway's own first, so that nobody takes a built-in provider's place."""
     distribution, _ = _origin(entry_point)
     return distribution != _OWN, entry_point.name, distribution
 
@@ -158,7 +275,11 @@ def _registered(plugins: Plugins, module: Any) -> tuple[dict[str, Provider], lis
             raise PluginError(another_contract(provider.name, provider.contract))
         if not _NAME.fullmatch(provider.name):
             raise PluginError(f"not a provider's name: {provider.name[:40]!r}; lower case letters, digits and '-'")
-        taken = plugins.origins.get(provider.name)
+        # A built-in provider that failed to load keeps its name too.
+        own = (plugin for plugin in plugins.loaded if plugin.distribution == _OWN and provider.name == plugin.name)
+        taken = next(own, None)
+        if taken is None and provider.name in plugins.origins and provider.name not in plugins.claims:
+            taken = plugins.origins[provider.name]
         if taken is not None:
             raise PluginError(f"the name {provider.name!r} is taken by {taken.distribution} {taken.version}")
         if provider.name in providers:

@@ -74,12 +74,15 @@ def failed(check: str, error: GatewayError, account: str | None = None) -> Findi
 
 def plugins_loaded(plugins: Plugins) -> Iterator[Finding]:
     for plugin in plugins.loaded:
-        origin = f"{plugin.name} ({plugin.distribution} {plugin.version})"
-        if plugin.error:
+        if plugin.name in plugins.missing:
+            yield Finding(
+                "plugins", Level.PROBLEM, f"{plugin.name}: {plugin.error}", "install it, or correct GATEWAY_PLUGINS"
+            )
+        elif plugin.error:
             yield Finding(
                 "plugins",
                 Level.PROBLEM,
-                f"{origin} did not load: {plugin.error}",
+                f"{plugin.origin} did not load: {plugin.error}",
                 "update it, uninstall it, or leave it out of GATEWAY_PLUGINS",
             )
     names = ", ".join(sorted(plugins.providers))

@@ -26,7 +26,7 @@ def add_plugin_commands(app: typer.Typer, plugins: Plugins) -> None:
             taken = set(get_group(own).commands) & set(get_group(app).commands)
             if taken:
                 raise PluginError("there is a command of this name already: " + ", ".join(sorted(taken)))
-        except Exception as error:  # a plugin may raise anything at all
+        except (Exception, SystemExit) as error:  # a plugin may raise anything at all
             words = f"{type(error).__name__}: {error}".partition("\n")[0][:300]
             complain(f"the commands of the plugin {_origin(plugins, name)} were left out: {words}", kind="warning")
         else:
@@ -36,4 +36,4 @@ def add_plugin_commands(app: typer.Typer, plugins: Plugins) -> None:
 
 def _origin(plugins: Plugins, name: str) -> str:
     found = next((plugin for plugin in plugins.loaded if plugin.name == name), None)
-    return f"{name} ({found.distribution} {found.version})" if found else name
+    return found.origin if found else name

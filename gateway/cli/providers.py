@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from gateway.cli.output import Column
+from gateway.cli.output import Column, complain
 from gateway.cli.session import AsJson, ConfigFile, example, session
 from gateway.plugins import Plugin, Plugins, load_plugins
 
@@ -20,10 +20,19 @@ def add(app: typer.Typer) -> None:
 
 
 def providers(context: typer.Context, config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """Show the installed providers, where they come from, and why a plugin is not there."""
+    """Show the installed providers, where they come from, and why a plugin is not there.
+
+    Exit status 1 when GATEWAY_PLUGINS names one that is not installed.
+    """
     plugins = load_plugins()
     rows = [row for plugin in plugins.loaded for row in _rows(plugins, plugin)]
     session(context, config, as_json).output.rows(rows, _COLUMNS, dict)
+    if plugins.missing:
+        complain(
+            f"not installed, and named in GATEWAY_PLUGINS: {', '.join(plugins.missing)}",
+            "install it, or correct GATEWAY_PLUGINS",
+        )
+        raise typer.Exit(1)
 
 
 def _rows(plugins: Plugins, plugin: Plugin) -> list[Row]:

@@ -166,7 +166,10 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "another contract": (lambda i: i.providing("bad", provider("new", contract=2)), "contract 2"),
     "a name that is none": (lambda i: i.providing("bad", provider("Bad Name")), "not a provider's name"),
     "twice the same": (lambda i: i.providing("bad", provider("half"), provider("half")), "registered twice"),
-    "a name that is taken": (lambda i: i.providing("bad", provider("half"), provider("good")), "taken by good-one 1.2"),
+    "a name that is taken": (
+        lambda i: i.providing("bad", provider("half"), provider("good")),
+        "taken by crypto-gateway 1.2",
+    ),
     "no asset": (
         lambda i: i.point(
             "bad",
@@ -191,7 +194,7 @@ BROKEN: dict[str, tuple[Any, str]] = {
 class TestABrokenOne:
     def test_is_reported_and_breaks_nothing_else(self, name: str, installed: Installed, empty: Plugins) -> None:
         make, words = BROKEN[name]
-        add(empty, installed.providing("good", provider("good"), distribution="good-one", version="1.2"))
+        add(empty, installed.providing("good", provider("good"), distribution="crypto-gateway", version="1.2"))
         assets = list(known_assets())
         hooks = len(empty.manager.get_plugins())
         plugin = add(empty, make(installed))
@@ -213,7 +216,7 @@ class TestABrokenOne:
         self, name: str, installed: Installed, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         make, words = BROKEN[name]
-        installed.providing("a-good-one", provider("good"), distribution="good-one", version="1.2")
+        installed.providing("a-good-one", provider("good"), distribution="crypto-gateway", version="1.2")
         make(installed)
         assert [plugin.name for plugin in load_plugins().loaded if plugin.error] == ["bad"]
         monkeypatch.setenv("GATEWAY_STRICT_PLUGINS", "1")
@@ -242,6 +245,8 @@ def test_gateway_plugins_limits_what_is_loaded(installed: Installed, monkeypatch
     assert set(load_plugins().providers) == {"one", "two", "three"}
     monkeypatch.setenv("GATEWAY_PLUGINS", " one, three ,,nobody")
     assert set(load_plugins().providers) == {"one", "three"}
+    assert load_plugins().missing == ("nobody",)
+    assert load_plugins().loaded[0].error == "it is not installed, and GATEWAY_PLUGINS names it"
     monkeypatch.setenv("GATEWAY_PLUGINS", "")
     assert load_plugins().providers == {}
     with pytest.raises(ConfigurationError, match="installed: none"):

@@ -4,11 +4,13 @@ is told with where it came from, and harms nobody else.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import json
 import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from gateway import Asset, Money, OrderRequest, __version__, plugins
+from gateway import Asset, Gateway, Money, OrderRequest, __version__, plugins
 from gateway.cli.app import build
+from gateway.cli.checks import Level, plugins_loaded
 from gateway.contracts import CONTRACT_VERSION, Provider
 from gateway.errors import ConfigurationError, InvalidRequest, PluginError
+from gateway.observation import Record
 from gateway.plugins import Plugin, load_plugins
 from support.colours import opened
 from support.installed import install
@@ -173,30 +177,95 @@ def test_fields_of_this_contract_are_still_checked() -> None:
 # Two that claim one name
 
 
-def test_of_two_with_one_provider_the_first_stays_and_the_second_is_named(site: Site) -> None:
-    site.add("acme-one", REGISTERING.format(name="acme"), point="acme", module="acme_one", version="1.0")
-    site.add("acme-two", REGISTERING.format(name="acme"), point="acme-too", module="acme_two", version="2.0")
-    assert load_plugins().origins["acme"].distribution == "acme-one"
-    second = found("acme-too")
-    assert (second.distribution, second.version, second.providers) == ("acme-two", "2.0", ())
-    assert second.error == "PluginError: the name 'acme' is taken by acme-one 1.0"
+@pytest.mark.parametrize("points", [("acme", "acme-too"), ("acme-too", "acme"), ("acme", "acme")])
+def test_of_two_strangers_with_one_name_neither_is_there_and_both_are_named(
+    site: Site, points: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The alphabet must not decide who is given an account's key."""
+    site.add("acme-one", REGISTERING.format(name="acme"), point=points[0], module="acme_one", version="1.0")
+    site.add("acme-two", REGISTERING.format(name="acme"), point=points[1], module="acme_two", version="2.0")
+    site.add("third-one", REGISTERING.format(name="third"), point="third", module="third_one", version="3.0")
+    loaded = load_plugins()
+    assert {"aurex", "aurpay", "emirex", "third"} == set(loaded.providers) == set(loaded.origins)
+    rows, _ = shown("providers")
+    for this, other in (("acme-one", "acme-two 2.0"), ("acme-two", "acme-one 1.0")):
+        (row,) = [row for row in rows if row["distribution"] == this]
+        assert f" is claimed by {other} as well, and given to nobody" in row["error"]
+        assert "GATEWAY_PLUGINS" in row["error"]
+        assert f"acme-one:{points[0]}" in row["error"]
+        assert f"acme-two:{points[1]}" in row["error"]
+        assert row["title"] is None
+    findings = {line.found for line in plugins_loaded(loaded) if line.level is Level.PROBLEM}
+    for origin in (f"{points[0]} (acme-one 1.0)", f"{points[1]} (acme-two 2.0)"):
+        assert any(line.startswith(f"{origin} did not load: ") for line in findings)
+    with pytest.raises(ConfigurationError, match=r"accounts\.shop\.provider: .*'acme'") as caught:
+        Gateway(accounts={"shop": {"provider": "acme"}})
+    assert "acme-one:" in str(caught.value)
+    assert "acme-two:" in str(caught.value)
+    assert "GATEWAY_PLUGINS" in str(caught.value)
+    # Whoever is meant is named, and gets it.
+    for number, distribution in enumerate(("acme-one", "acme-two")):
+        monkeypatch.setenv("GATEWAY_PLUGINS", f"{distribution.replace('-', '_').upper()}:{points[number]}, third")
+        assert {name: one.distribution for name, one in load_plugins().origins.items()} == {
+            "acme": distribution,
+            "third": "third-one",
+        }
+        assert load_plugins().missing == ()
 
 
-def test_of_two_with_one_entry_point_too(site: Site) -> None:
-    site.add("acme-one", REGISTERING.format(name="acme"), point="acme", module="acme_one", version="1.0")
-    site.add("acme-two", REGISTERING.format(name="other"), point="acme", module="acme_two", version="2.0")
-    loaded = {plugin.distribution: plugin for plugin in load_plugins().loaded if plugin.name == "acme"}
-    (first,) = [plugin for plugin in loaded.values() if plugin.error is None]
-    (second,) = [plugin for plugin in loaded.values() if plugin.error is not None]
-    assert (first.distribution, second.distribution) == ("acme-one", "acme-two")
-    assert second.error == "PluginError: the entry point 'acme' is taken by acme-one 1.0"
-    assert second.providers == ()
+def test_what_else_it_brings_is_not_there_either(site: Site) -> None:
+    more = REGISTERING.format(name="acme") + "    register(provider('more'))\n" + OBSERVING.partition("hookimpl\n")[2]
+    site.add("acme-one", more, point="a", module="acme_one")
+    site.add("acme-two", REGISTERING.format(name="acme"), point="b", module="acme_two")
+    site.add("acme-three", REGISTERING.format(name="more"), point="c", module="acme_three")
+    loaded = load_plugins()
+    assert set(loaded.providers) == {"aurex", "aurpay", "emirex"}
+    assert [plugin.name for plugin in loaded.loaded if plugin.error] == ["a", "b", "c"]
+    assert {name for name, _ in loaded.manager.list_name_plugin()} >= {"aurex"}
+    assert not {"a", "b", "c"} & {name for name, _ in loaded.manager.list_name_plugin()}
+
+
+def test_two_that_claim_one_name_end_it_where_that_is_asked_for(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.add("acme-one", REGISTERING.format(name="acme"), point="a", module="acme_one", version="1.0")
+    site.add("acme-two", REGISTERING.format(name="acme"), point="b", module="acme_two", version="2.0")
+    monkeypatch.setenv("GATEWAY_STRICT_PLUGINS", "1")
+    with pytest.raises(PluginError, match=r"b of acme-two 2\.0 .* claimed by acme-one 1\.0 as well"):
+        load_plugins()
 
 
 def test_one_that_failed_keeps_no_name(site: Site) -> None:
     site.add("acme-one", "raise OSError('x')", point="acme", module="acme_one")
-    site.add("acme-two", REGISTERING.format(name="acme"), point="acme", module="acme_two")
+    site.add("acme-two", REGISTERING.format(name="acme"), point="acme-too", module="acme_two")
     assert load_plugins().origins["acme"].distribution == "acme-two"
+
+
+def test_a_built_in_provider_that_fails_to_load_keeps_its_name(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.add("acme-one", REGISTERING.format(name="aurpay"), point="acme", module="acme_one")
+    monkeypatch.setitem(sys.modules, "gateway_aurpay", None)
+    assert "ModuleNotFoundError" in str(found("aurpay").error)
+    assert "the name 'aurpay' is taken by crypto-gateway" in str(found("acme").error)
+    assert "aurpay" not in load_plugins().providers
+
+
+# What was asked for
+
+
+def test_what_is_asked_for_and_not_installed_is_named(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.add("good-plugin", REGISTERING.format(name="good"), point="good", module="good_plugin")
+    monkeypatch.setenv("GATEWAY_PLUGINS", "nosuch,other-plugin:good,good")
+    done = CliRunner().invoke(build(load_plugins()), ["providers", "--json"], prog_name="gateway")
+    assert done.exit_code == 1
+    rows = {row["name"]: row["error"] for row in json.loads(done.stdout)}
+    missing = "it is not installed, and GATEWAY_PLUGINS names it"
+    assert rows == {"nosuch": missing, "other-plugin:good": missing, "good": None}
+    assert "not installed, and named in GATEWAY_PLUGINS: nosuch, other-plugin:good" in done.stderr
+    problems = [line for line in plugins_loaded(load_plugins()) if line.level is Level.PROBLEM]
+    assert [line.found for line in problems] == [f"nosuch: {missing}", f"other-plugin:good: {missing}"]
+    with pytest.raises(ConfigurationError, match=f"nosuch \\({missing}"):
+        load_plugins().provider("nosuch")
+    monkeypatch.setenv("GATEWAY_STRICT_PLUGINS", "1")
+    with pytest.raises(PluginError, match="GATEWAY_PLUGINS names 'nosuch', which is not installed"):
+        load_plugins()
 
 
 # What a plugin can add
@@ -275,8 +344,17 @@ from gateway.hookspecs import hookimpl
 
 @hookimpl
 def gateway_observe(record):
-    raise RuntimeError("observing went wrong")
+    raise {error}
 """
+RECORD = Record(
+    kind="operation",
+    account="first",
+    provider="toy",
+    operation="orders.get",
+    outcome="done",
+    started_at=datetime(2026, 1, 1, tzinfo=UTC),
+    seconds=0.1,
+)
 
 
 @pytest.fixture
@@ -292,13 +370,15 @@ def shop(site: Site) -> Iterator[Callable[..., Any]]:
 CART = OrderRequest(reference="cart", price=Money(Decimal(1), "USD"))
 
 
+@pytest.mark.parametrize("error", ["RuntimeError('x')", "SystemExit(3)", "BaseException('of its own kind')"])
 def test_observers_of_which_one_raises(
-    site: Site, shop: Callable[..., Any], colour: str, caplog: pytest.LogCaptureFixture
+    site: Site, shop: Callable[..., Any], colour: str, caplog: pytest.LogCaptureFixture, error: str
 ) -> None:
     # One raises before the other in either order in which they may be asked.
-    site.add("observer-a", RAISING, point="a-raising", module="observer_a")
+    raising = RAISING.format(error=error)
+    site.add("observer-a", raising, point="a-raising", module="observer_a")
     site.add("observer-b", OBSERVING, point="b-observing", module="observer_b")
-    site.add("observer-c", RAISING, point="c-raising", module="observer_c")
+    site.add("observer-c", raising, point="c-raising", module="observer_c")
     with shop(colour) as gw, caplog.at_level(logging.ERROR, "gateway"):
         order = gw.orders.create(CART)
     assert order.account == "first"
@@ -306,6 +386,44 @@ def test_observers_of_which_one_raises(
     assert [record.outcome for record in told if record.kind == "operation"] == ["done"]
     said = {record.getMessage() for record in caplog.records}
     assert said == {f"the observer of the plugin {name} raised" for name in ("a-raising", "c-raising")}
+
+
+@pytest.mark.parametrize("error", [RuntimeError, SystemExit, BaseException])
+def test_a_function_that_observes_and_raises(
+    shop: Callable[..., Any], colour: str, caplog: pytest.LogCaptureFixture, error: type[BaseException]
+) -> None:
+    def raising(record: Any) -> None:
+        raise error
+
+    told: list[Any] = []
+    with shop(colour) as gw, caplog.at_level(logging.ERROR, "gateway"):
+        gw.observe(raising)
+        gw.observe(told.append)
+        assert gw.orders.create(CART).account == "first"
+    assert [record.outcome for record in told if record.kind == "operation"] == ["done"]
+    assert {record.getMessage() for record in caplog.records} == {"an observer raised"}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, GeneratorExit, asyncio.CancelledError])
+@pytest.mark.parametrize("text", [None, RAISING], ids=["a function", "a plugin"])
+def test_what_ends_a_call_from_outside_passes_an_observer(
+    site: Site, text: str | None, error: type[BaseException]
+) -> None:
+    """A signal, the end of a generator or of a task may come while an observer runs: they are none of its mistakes."""
+
+    def raising(record: Any) -> None:
+        raise error
+
+    if text:
+        place = "import asyncio\n" + text.format(
+            error=f"{'asyncio.' * (error is asyncio.CancelledError)}{error.__name__}"
+        )
+        site.add("observer-a", place, point="a-raising", module="observer_a")
+    with Gateway(plugins=load_plugins()) as gw:
+        if not text:
+            gw.observe(raising)
+        with pytest.raises(error):
+            gw._core.observe(RECORD)
 
 
 CHOOSING = """
@@ -338,6 +456,7 @@ def test_routing(site: Site, shop: Callable[..., Any], colour: str, choosers: Se
 @pytest.mark.parametrize(
     ("what", "error", "words"),
     [
+        ("raise SystemExit(3)", PluginError, "the plugin chooser failed to choose an account: SystemExit: 3"),
         ("raise KeyError('moons')", PluginError, "the plugin chooser failed to choose an account: KeyError: 'moons'"),
         ("return 'third'", ConfigurationError, "the plugin chooser chose the account 'third', which is not among"),
         ("raise InvalidRequest('not on Sundays')", InvalidRequest, "not on Sundays"),
