@@ -129,7 +129,7 @@ LINES: dict[str, Line | tuple[Line, ...]] = {
     "journal list": Line("--account aurpay"),
     "journal show": Line("{order}"),
     "journal settle": Line("{lost_payout} --as failed --reason 'not on the dashboard' --yes"),
-    "reconcile": (Line("--account emirex"), Line("--account emirex --last", status=1)),
+    "reconcile": (Line("--account aurex"), Line("--account aurex --last", status=1)),
     "freeze": (Line("aurpay --reason 'key may have leaked'"), Line("aurpay --release --yes")),
     "store accept-restore": Line("--reason 'compared with aurpay' --yes", status=1),
     "store check": Line(),
