@@ -133,6 +133,10 @@ class Subject:
     callbacks: ClassVar[Sequence[CallbackSample]] = ()
     callbacks_expire: ClassVar[bool] = False
     """The proof of a callback covers a time, so that one which was kept for days is refused."""
+    strict: ClassVar[str | None] = "callback.strict"
+    """The setting that has callbacks rejected whose proof differs, off by default; None where the provider's settings
+    have no such one.
+    """
     ends: ClassVar[Mapping[str, str]] = {"exact": "paid"}
     """How an order ends when the sandbox is told `exact`, `under`, `over`, `late`, `expire` or `fail`."""
 

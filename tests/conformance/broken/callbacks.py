@@ -14,6 +14,7 @@ from gateway.exchange import Request
 from gateway.models import OrderStatus, ProviderOrder
 
 _REPLAYED = "test_replayed_and_duplicated_ones_change_nothing"
+_NEARLY = "test_a_proof_that_is_nearly_right_is_none"
 _MALFORMED = "test_malformed_ones_are_read_without_a_failure"
 
 
@@ -50,6 +51,96 @@ class ChecksTheBodyAlone(AcmeAdapter):
         assert secret is not None
         same = signature(secret, callback.body.decode("utf-8", "replace")) == callback.headers.get("x-sign")
         return Proof.MATCHES if same else Proof.DIFFERS
+
+
+class Compares(AcmeAdapter):
+    """The steps of a proof, for what compares it in another way."""
+
+    def proof(self, callback: IncomingCallback) -> Proof:
+        secret = self.settings.callback.secret
+        assert secret is not None
+        time, given = callback.headers.get("x-time", ""), callback.headers.get("x-sign")
+        if given is None or not self.is_timely(time, callback.received_at):
+            return Proof.DIFFERS
+        expected = signature(secret, time, callback.url, callback.body.decode("utf-8", "replace"))
+        return Proof.MATCHES if self.is_same(expected, given) else Proof.DIFFERS
+
+    def is_same(self, expected: str, given: str) -> bool:
+        return expected == given
+
+
+@fails(_NEARLY, "a callback was believed although the header X-Sign is empty")
+class BelievesAnEmptyProof(Compares):
+    """Compares the proof of a callback only where it is not empty."""
+
+    def is_same(self, expected: str, given: str) -> bool:
+        return not given or expected == given
+
+
+@fails(_NEARLY, "a callback was believed although the header X-Sign is only its first 1 characters")
+class BelievesABeginning(Compares):
+    """Takes whatever a proof begins with for the proof."""
+
+    def is_same(self, expected: str, given: str) -> bool:
+        return given != "" and expected.startswith(given)
+
+
+@fails(_NEARLY, "a callback was believed although the header X-Sign is only its first 32 characters")
+class ComparesAFewCharacters(Compares):
+    """Compares the first eight characters of a proof."""
+
+    def is_same(self, expected: str, given: str) -> bool:
+        return expected[:8] == given[:8]
+
+
+@fails(_NEARLY, "a callback was believed although the header X-Sign is changed in one character at its end")
+class ComparesAllButTheEnd(Compares):
+    """Compares all of a proof but its last character."""
+
+    def is_same(self, expected: str, given: str) -> bool:
+        return len(expected) == len(given) and expected[:-1] == given[:-1]
+
+
+@fails(_NEARLY, "a callback was believed although the header X-Sign is that of another genuine callback")
+class RemembersProofs(AcmeAdapter):
+    """Believes a proof that was right once, whatever it comes with later."""
+
+    def __init__(self, account: Any) -> None:
+        super().__init__(account)
+        self.seen: set[str] = set()
+
+    def proof(self, callback: IncomingCallback) -> Proof:
+        given = callback.headers.get("x-sign", "")
+        if super().proof(callback) is Proof.MATCHES:
+            self.seen.add(given)
+        return Proof.MATCHES if given in self.seen else Proof.DIFFERS
+
+
+@fails(_NEARLY, "which nobody has signed, changes the order that a callback is about")
+class ListensToAHeader(AcmeAdapter):
+    """Takes the order's number from a header that is not signed."""
+
+    def read_callback(self, callback: IncomingCallback) -> Notice:
+        notice = super().read_callback(callback)
+        return replace(notice, provider_id=callback.headers.get("x-order") or notice.provider_id)
+
+
+@fails("test_a_strict_account_rejects_what_proves_nothing", "callback.strict is true, and strict_callbacks is False")
+class IsNeverStrict(AcmeAdapter):
+    """Admits callbacks whose proof differs although the account's settings reject them."""
+
+    @property
+    def strict_callbacks(self) -> bool:
+        return False
+
+
+@fails("test_a_strict_account_rejects_what_proves_nothing", "callback.strict is false, and strict_callbacks is True")
+class IsAlwaysStrict(AcmeAdapter):
+    """Rejects callbacks whose proof differs although the account's settings admit them."""
+
+    @property
+    def strict_callbacks(self) -> bool:
+        return True
 
 
 @fails("test_what_a_body_says_is_read_at_the_provider_first", "was believed: an order that nobody has paid is paid")

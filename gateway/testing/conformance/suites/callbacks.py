@@ -8,11 +8,13 @@ from datetime import timedelta
 from typing import Any
 
 from gateway.contracts import IncomingCallback, Notice, Proof, ReadsCallbacks
+from gateway.errors import ConfigurationError
 from gateway.models import OrderStatus
 from gateway.testing.conformance.bench import BASE_URL, Bench, Play, adapter_of, table_of
 from gateway.testing.conformance.cases import Case, Suite, check
 from gateway.testing.conformance.colours import COLOURS, SYNC
 from gateway.testing.conformance.faults import fault
+from gateway.testing.conformance.forgeries import Place, misleading_headers, near_misses, proof_of, proof_of_another
 from gateway.testing.conformance.subject import CallbackSample
 from gateway.testing.sandbox import OutgoingCallback
 
@@ -104,18 +106,72 @@ class CallbacksSuite(Suite):
         )
         _stays_unpaid(play, unpaid, "a forged callback that says paid")
 
+    @check(_once)
+    def test_a_proof_that_is_nearly_right_is_none(self, bench: Bench, case: Case) -> None:
+        play = bench.play(SYNC)
+        other, another = _paid(bench, play)
+        _, callback = _paid(bench, play)
+        forged = bench.subject.forge(bench.tapped.inner, callback)
+        # One adapter reads them all, the genuine ones first: it must not believe what it has seen.
+        adapter = adapter_of(bench.subject, bench.settings)
+        for genuine in (another, callback):
+            _read(bench, genuine, adapter=adapter)
+        if _has_proof(bench):
+            proof = [place for place in proof_of(callback, forged) if _counts(bench, place, forged, adapter)]
+            for what, wrong in (*near_misses(proof), *proof_of_another(proof, another)):
+                if _read(bench, wrong, adapter=adapter).proof is Proof.MATCHES:
+                    fault(
+                        f"a callback was believed although {what}",
+                        expected="differs: the whole proof is compared with what the account's secret makes",
+                        look_at="read_callback of the adapter: hmac.compare_digest of the two, both complete",
+                    )
+        named = _read(bench, callback, adapter=adapter).provider_id
+        for header, misled in misleading_headers(callback, other.provider_id):
+            if _read(bench, misled, adapter=adapter).provider_id != named:
+                fault(
+                    f"the header {header}, which nobody has signed, changes the order that a callback is about",
+                    expected=repr(named),
+                    found=repr(other.provider_id),
+                    look_at="the provider_id of the Notice: it is taken from where the provider documents it",
+                )
+
+    @check(_coloured)
+    def test_a_strict_account_rejects_what_proves_nothing(self, bench: Bench, case: Case) -> None:
+        bench.start()
+        if not _has_proof(bench):
+            return
+        for strict in (True, False):
+            settings = _with_strict(bench, strict)
+            if settings is None:
+                continue
+            says = adapter_of(bench.subject, settings)
+            if isinstance(says, ReadsCallbacks) and says.strict_callbacks is not strict:
+                fault(
+                    f"the account's setting {bench.subject.strict} is {str(strict).lower()}, and strict_callbacks is "
+                    f"{says.strict_callbacks!r}",
+                    expected=repr(strict),
+                    look_at="strict_callbacks of the adapter: it tells what the account's settings say",
+                )
+            play = bench.open(case.colour, settings, f"strict-{case.colour}-{next(bench.numbers)}.db")
+            _, callback = _paid(bench, play)
+            forged = bench.subject.forge(bench.tapped.inner, callback)
+            how = "strict" if strict else "not strict"
+            _answered(play, forged, 404 if strict else 200, f"a forged callback of an account that is {how}")
+            _answered(play, callback, 200, f"a genuine callback of an account that is {how}")
+
     @check(_coloured)
     def test_what_a_body_says_is_read_at_the_provider_first(self, bench: Bench, case: Case) -> None:
         play = bench.play(case.colour)
         order, callback = _paid(bench, play)
         unpaid, url = _unpaid(bench, play)
         named = callback.body.replace(order.provider_id.encode(), unpaid.provider_id.encode())
-        for body, what in (
-            (callback.body, "the callback of another order, which is paid,"),
-            (named, "a callback that names the order, made by somebody else,"),
+        for address, body, what in (
+            (url, callback.body, "the callback of another order, which is paid,"),
+            (url, named, "a callback that names the order, made by somebody else,"),
+            (callback.url, named, "a genuine callback of another order whose body was changed to name the order"),
         ):
             play.gw.callbacks.receive(
-                method=callback.method, url=url, headers=dict(callback.headers), body=body, client="127.0.0.1"
+                method=callback.method, url=address, headers=dict(callback.headers), body=body, client="127.0.0.1"
             )
             _stays_unpaid(play, unpaid, what)
 
@@ -221,6 +277,30 @@ def _has_proof(bench: Bench) -> bool:
     return bool(bench.settings.get("callback"))
 
 
+def _counts(bench: Bench, place: Place, forged: OutgoingCallback, adapter: Any) -> bool:
+    """Whether the account compares this part of the proof: it may not have what some part is made of."""
+    return _read(bench, place.put(place.in_other(forged)), adapter=adapter).proof is not Proof.MATCHES
+
+
+def _with_strict(bench: Bench, strict: bool) -> dict[str, Any] | None:
+    """The account's settings with that of strict callbacks on or off; None where the provider's settings have none."""
+    path = bench.subject.strict
+    if path is None:
+        return None
+    table, _, name = path.rpartition(".")
+    within = {**bench.settings.get(table, {}), name: strict} if table else None
+    settings = {**bench.settings, **({table: within} if table else {name: strict})}
+    try:
+        adapter_of(bench.subject, settings)
+    except ConfigurationError as error:
+        fault(
+            f"callbacks are received, and the account has no setting {path} that makes them strict",
+            expected="a setting of the type bool, off by default; its path is `strict` of the Subject, or None there",
+            found=str(error),
+        )
+    return settings
+
+
 def _paid(bench: Bench, play: Play) -> tuple[Any, OutgoingCallback]:
     """An order that was paid, and the callback that the provider made of it; nobody has delivered it yet."""
     calls = {(call.operation, call.variant): call for call in bench.subject.calls()}
@@ -266,8 +346,8 @@ def _addresses(text: str) -> Iterator[str]:
         plain = plain[end:]
 
 
-def _read(bench: Bench, callback: OutgoingCallback, later: timedelta = timedelta(0)) -> Notice:
-    adapter = adapter_of(bench.subject, bench.settings)
+def _read(bench: Bench, callback: OutgoingCallback, later: timedelta = timedelta(0), *, adapter: Any = None) -> Notice:
+    adapter = adapter or adapter_of(bench.subject, bench.settings)
     if not isinstance(adapter, ReadsCallbacks):
         fault(
             "callbacks.receive is declared as supported, and the adapter does not read callbacks",
