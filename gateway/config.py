@@ -251,7 +251,7 @@ class VaultSettings(Setting):
     """Where secrets are kept that are written `vault:account/label`, and what opens it.
 
     At most one of `key`, `key_file`, `passphrase` and `external`; with none, the environment variable
-    GATEWAY_VAULT_KEY has the key. `gateway vault init` makes the vault.
+    GATEWAY_VAULT_KEY has the key. `gateway vault init` makes the vault, `gateway vault put` keeps a secret in it.
     """
 
     at: Annotated[str, Field(min_length=1)] = Field(

@@ -215,7 +215,7 @@ class AccountSettings(Setting):
         "else the gateway's `egress`",
     )
     key_pool: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = Field(
-        default=None, description="which keys of the ring are used; else those of the oldest key's pool"
+        default=None, description="which pool of the ring's keys is used; needed where they have several"
     )
     ca_file: Annotated[str, AfterValidator(_certificates)] | None = Field(
         default=None, description="certificates to trust instead of the system's, a PEM file"
