@@ -47,6 +47,21 @@ two underscores for every step down: `GATEWAY_ACCOUNTS__SHOP__LIMITS__FROZEN=tru
 - `gateway doctor` reads everything, and says what is missing, wrong or at risk.
 """
 
+VARIABLES = {
+    "GATEWAY_CONFIG": "The configuration file, for the command line; `--config` wins. Neither: `gateway.toml` in this "
+    "folder, where there is one. In a program the file is named in `Gateway.from_file(...)`.",
+    "GATEWAY_VAULT_KEY": "The master key of the vault, where `[vault]` says nothing of what opens it. With it there is "
+    "a vault, `[vault]` or not.",
+    "GATEWAY_PLUGINS": "The plugins that are loaded, the built-in providers among them: names of entry points of the "
+    "group `gateway`, separated by commas. `DISTRIBUTION:NAME` is the one of that distribution, where two have the name. "
+    "Unset: all that are installed. One that is not installed is told by `gateway providers` and `gateway doctor`.",
+    "GATEWAY_STRICT_PLUGINS": "`1`: the first plugin that cannot be loaded ends everything with a `PluginError`. "
+    "Otherwise it is left out, and `gateway providers` and `gateway doctor` say why.",
+    "_GATEWAY_COMPLETE": "Set by what `gateway --install-completion` writes, for the one call that completes a line. "
+    "Do not set it.",
+}
+"""What is read from the environment and is no setting."""
+
 TYPES: list[tuple[Any, str]] = [
     (BaseUrl, "address, `https://…`"),
     (AssetCode, "asset's code"),
@@ -180,6 +195,8 @@ def generated() -> str:
     lines += section(Limits, "## `[accounts.NAME.limits]`")
     for name in PROVIDERS:
         lines += provider(name)
+    lines += ["", "## Environment variables that are no settings", "", "| variable | what it is |", "| --- | --- |"]
+    lines += [f"| `{name}` | {words} |" for name, words in VARIABLES.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -27,6 +27,7 @@ from gateway.plugins import load_plugins
 
 SCRIPTS = sorted((ROOT / ".ci").glob("generate_*.py"))
 REFERENCE = ROOT / "docs" / "reference"
+SETTINGS = set(GatewaySettings.model_fields)
 
 
 @cache
@@ -162,6 +163,22 @@ def test_every_setting_is_documented() -> None:
         assert f"\n| `{name}` |" in text, name
     for provider in script("providers").built_in():
         assert f'## Accounts with `provider = "{provider}"`' in text
+
+
+def test_every_environment_variable_is_documented() -> None:
+    """A setting's variable is told by the head of the page, every other one has a row."""
+    variables = script("settings").VARIABLES
+    read = {
+        name
+        for folder in ("gateway", "providers")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for name in re.findall(r"\b_?GATEWAY_[A-Z][A-Z_]*[A-Z]", path.read_text(encoding="utf-8"))
+    }
+    settings = {name for name in read if name.removeprefix("GATEWAY_").partition("__")[0].lower() in SETTINGS}
+    assert read - settings == set(variables)
+    assert "GATEWAY_ACCOUNTS__SHOP__LIMITS__FROZEN" in page("settings.md")
+    for name in variables:
+        assert f"\n| `{name}` | " in page("settings.md"), name
 
 
 def test_every_hook_is_documented() -> None:
