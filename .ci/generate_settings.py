@@ -53,7 +53,7 @@ VARIABLES = {
     "GATEWAY_VAULT_KEY": "The master key of the vault, where `[vault]` says nothing of what opens it. With it there is "
     "a vault, `[vault]` or not.",
     "GATEWAY_PLUGINS": "The plugins that are loaded, the built-in providers among them: names of entry points of the "
-    "group `gateway`, separated by commas. `DISTRIBUTION:NAME` is the one of that distribution, where two have the name. "
+    "group `gateway`, separated by commas. `DISTRIBUTION:NAME` is the one of that distribution, where two have it. "
     "Unset: all that are installed. One that is not installed is told by `gateway providers` and `gateway doctor`.",
     "GATEWAY_STRICT_PLUGINS": "`1`: the first plugin that cannot be loaded ends everything with a `PluginError`. "
     "Otherwise it is left out, and `gateway providers` and `gateway doctor` say why.",
