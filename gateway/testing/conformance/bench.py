@@ -27,6 +27,7 @@ from gateway.plugins import Plugin, Plugins
 from gateway.testing.conformance.calls import Call
 from gateway.testing.conformance.clock import KitClock
 from gateway.testing.conformance.colours import SYNC, Blocking
+from gateway.testing.conformance.faults import Piercing
 from gateway.testing.conformance.subject import Subject
 from gateway.testing.conformance.tap import Tapped
 from gateway.testing.conformance.watching import Watch, nothing
@@ -239,6 +240,12 @@ class Bench:
 
     def open(self, colour: str, settings: Mapping[str, Any], store: str, **given: Any) -> Play:
         """One more gateway with one account of these settings."""
+        try:
+            return self._open(colour, settings, store, given)
+        except Piercing as pierced:
+            raise pierced.fault from None
+
+    def _open(self, colour: str, settings: Mapping[str, Any], store: str, given: Mapping[str, Any]) -> Play:
         from gateway import AsyncGateway, Gateway
 
         watch = Watch(self.subject.provider, limited=self.limited)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from gateway.contracts.lists import Query
 from gateway.errors import GatewayError
 from gateway.exchange import Request
 from gateway.observation import Record
-from gateway.testing.conformance.alone import alone
+from gateway.testing.conformance.alone import alone, watched
 from gateway.testing.conformance.faults import fault, piercing
 
 __all__ = ["Run", "Watch", "nothing"]
@@ -71,11 +72,17 @@ class Watch:
         self.records.clear()
 
     def _adapter(self, account: Account[Any]) -> Adapter[Any]:
-        made: Any = self._make(account)
+        with alone("the adapter's constructor"):
+            made: Any = self._make(account)
         for operation in OPERATIONS.values():
             method = getattr(made, operation.method, None)
             if callable(method) and operation.method != "read_callback":
                 setattr(made, operation.method, self._watched(operation, method))
+        if callable(read := getattr(made, "read_callback", None)):
+            made.read_callback = watched("callbacks.receive", read)
+        with contextlib.suppress(AttributeError):  # one with slots is signed with as it is
+            object.__setattr__(made.auth, "sign", watched("signing", made.auth.sign))
+        made.read_failure = watched("read_failure()", made.read_failure)
         table = made.capabilities() or self._table
         made.capabilities = lambda: _Noted(table.rows, noted=self.required)
         self.made = made
@@ -125,7 +132,7 @@ class Watch:
                 with piercing():
                     self._noted(run, request)
                 try:
-                    answer = yield request
+                    answer = yield _parsed_alone(run, request)
                 except GatewayError as error:
                     run.failures.append(error)
                     step = _thrower(inner, error)
@@ -157,6 +164,11 @@ class Watch:
 
 def nothing(operation: str, request: Request) -> None:
     """No fault is waiting."""
+
+
+def _parsed_alone(run: Run, request: Request) -> Request:
+    """The engine reads the answer with what the adapter gave for it, which is the adapter's own code too."""
+    return request if request.parse is None else replace(request, parse=watched(run.operation, request.parse))
 
 
 def _thrower(inner: Generator[Any, Any, Any], error: GatewayError) -> Callable[[], Any]:

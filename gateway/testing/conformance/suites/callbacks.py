@@ -10,10 +10,11 @@ from typing import Any
 from gateway.contracts import IncomingCallback, Notice, Proof, ReadsCallbacks
 from gateway.errors import ConfigurationError
 from gateway.models import OrderStatus
+from gateway.testing.conformance.alone import alone
 from gateway.testing.conformance.bench import BASE_URL, Bench, Play, adapter_of, table_of
 from gateway.testing.conformance.cases import Case, Suite, check
 from gateway.testing.conformance.colours import COLOURS, SYNC
-from gateway.testing.conformance.faults import fault
+from gateway.testing.conformance.faults import Piercing, fault
 from gateway.testing.conformance.forgeries import Place, misleading_headers, near_misses, proof_of, proof_of_another
 from gateway.testing.conformance.subject import CallbackSample
 from gateway.testing.sandbox import OutgoingCallback
@@ -361,7 +362,10 @@ def _read(bench: Bench, callback: OutgoingCallback, later: timedelta = timedelta
         received_at=bench.clock.now() + later,
     )
     try:
-        notice = adapter.read_callback(incoming)
+        with alone(_OPERATION):
+            notice = adapter.read_callback(incoming)
+    except Piercing as found:
+        raise found.fault from None
     except Exception as error:
         fault(
             f"read_callback raised {type(error).__name__} for a callback of {callback.body[:40]!r}",
