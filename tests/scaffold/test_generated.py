@@ -91,6 +91,18 @@ def test_its_tests_find_what_is_wrong(tmp_path: Path) -> None:
     assert "the provider's word 'paid' became 'pending'" in done.stdout
 
 
+def test_an_unknown_code_that_is_called_a_refusal_is_found(tmp_path: Path) -> None:
+    provider = generate(tmp_path)
+    mapping = tmp_path / "src" / provider.package / "mapping.py"
+    text = mapping.read_text(encoding="utf-8")
+    changed = text.replace("KINDS.get(response.status)", "KINDS.get(response.status, InvalidRequest)")
+    assert changed != text
+    mapping.write_text(changed, encoding="utf-8")
+    done = run(tmp_path, "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "tests", "-k", "code_that_is_not")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "4 failed, 1 passed" in done.stdout
+
+
 def test_the_command_line_shows_it(tmp_path: Path) -> None:
     provider = generate(tmp_path, "acme-pay", Scheme.HMAC)
     rows = json.loads(run(tmp_path, "gateway.cli", "providers", "--json").stdout)
