@@ -11,6 +11,8 @@ from docs.session import Session
 from gateway import Gateway, LightningInvoice, Money, OrderRequest, WithdrawalRequest
 from gateway.callbacks.tokens import attempt_url
 from gateway.errors import OutcomeUnknown
+from gateway.keyring import RawKey, Vault
+from gateway.models import NewKey
 from gateway.secrets import Secret
 from gateway.testing import faults
 
@@ -73,10 +75,28 @@ def with_django(session: Session) -> None:
         assert gw.callbacks.receive(method="POST", url=url, headers={}, body=b"{}") == 200
 
 
-def with_new_keys(session: Session) -> None:
-    """Emirex's page has made another key, and there is a new one for the vault."""
+def with_new_key(session: Session) -> None:
+    """There is a new key for the vault."""
     session.write("new.key", "ab" * 32)
     (session.folder / "new.key").chmod(0o600)
+
+
+def with_a_ring(session: Session) -> None:
+    """The ring has a key, and Emirex's page has made another one."""
+    session.write("gateway.key", "ab" * 32)
+    (session.folder / "gateway.key").chmod(0o600)
+    ring = {"auth": {"kind": "ring"}}
+    session.configure(
+        {
+            "accounts": {"treasury": {"provider": "emirex", **ring}, "shop": {"provider": "aurpay", **ring}},
+            "egress": "203.0.113.7",
+            "vault": {"at": "gateway.vault", "key_file": "gateway.key"},
+        }
+    )
+    Vault.create("gateway.vault", RawKey.from_file("gateway.key"))
+    parts = {"public_key": Secret("emirex-sandbox-public-key"), "secret": Secret("emirex-sandbox-secret")}
+    with Gateway.from_file("gateway.toml") as gw:
+        gw.keys.add(NewKey(label="Main1", parts=parts, permissions=["read", "trade"]), account="treasury")
     session.sandbox.sandbox("emirex").add_key("docs-public-key", "docs-secret")  # type: ignore[attr-defined]
 
 
@@ -85,7 +105,8 @@ STAGES: dict[str, Callable[[Session], Any]] = {
     "docs/callbacks.md": with_django,
     "docs/concepts/outcomes.md": with_unknown_payout,
     "docs/events.md": with_paid_order,
-    "docs/keys.md": with_new_keys,
+    "docs/howto/rotate-keys.md": with_a_ring,
+    "docs/keys.md": with_new_key,
     "docs/new-provider.md": lambda session: None,
     "docs/production.md": with_module,
 }
