@@ -38,14 +38,18 @@ def configured(data: Mapping[str, Any]) -> VaultSettings:
 def entered(what: str, *, twice: bool = False) -> Secret:
     """A secret that a person types without seeing it; the first line of standard input where that is no terminal.
 
-    Raises GatewayError when there is none, or when the second time it is another one.
+    Raises GatewayError when there is none, when it is no text, or when the second time it is another one.
     """
-    if not sys.stdin.isatty():
-        text = sys.stdin.readline().rstrip("\r\n")
-    else:
-        text = getpass.getpass(f"{what}: ", stream=sys.stderr)
-        if twice and text and getpass.getpass(f"{what}, once more: ", stream=sys.stderr) != text:
-            raise GatewayError("the two are not the same: nothing was done")
+    try:
+        if not sys.stdin.isatty():
+            text = sys.stdin.readline().rstrip("\r\n")
+        else:
+            text = getpass.getpass(f"{what}: ", stream=sys.stderr)
+            if twice and text and getpass.getpass(f"{what}, once more: ", stream=sys.stderr) != text:
+                raise GatewayError("the two are not the same: nothing was done")
+        text.encode()  # what is no text comes as surrogates, depending on the locale
+    except UnicodeError:
+        raise GatewayError(f"{what}: that is no text in UTF-8, so nothing was done") from None
     if not text:
         raise GatewayError(f"{what}: none was given, so nothing was done")
     return Secret(text)

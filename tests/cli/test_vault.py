@@ -7,6 +7,7 @@ import json
 import os
 import pwd
 import stat
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from cli.conftest import Run, Terminal
+from cli.conftest import COMMAND, TIMEOUT, Run, Terminal
 from gateway.cli.app import build
 from gateway.keyring import ExternalKey, MasterKey, Passphrase, RawKey, StoreStorage, Vault
 from gateway.models.base import Environment
@@ -479,6 +480,22 @@ class TestPut:
         assert "none was given, so nothing was done" in said["message"]
         with vault(raw(KEY)) as opened:
             assert opened.get_many() == CONTENT
+
+    @pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+    @pytest.mark.parametrize("at", ['at = "kept.vault"'])
+    def test_what_is_no_text(self, filled: None, cli: Run, folder: Path, errors: str) -> None:
+        done = subprocess.run(
+            [*COMMAND, "vault", "put", "shop/other", "--json"],
+            input=b"\xff" + HUSH.encode() + b"\n",
+            env={**os.environ, "PYTHONIOENCODING": f"utf-8:{errors}"},
+            capture_output=True,
+            timeout=TIMEOUT,
+        )
+        assert done.returncode == 1
+        said = json.loads(done.stdout or done.stderr)
+        assert "that is no text in UTF-8, so nothing was done" in json.dumps(said)
+        assert HUSH not in (done.stdout + done.stderr).decode()
+        assert document(cli("vault", "check", "--json"))["names"] == ["shop/main", "shop/main.api_token"]
 
     @pytest.mark.parametrize("name", [f"{HUSH}", f"shop/{HUSH} x", "/main", "shop/", "a/b/c"])
     def test_what_is_no_name_is_not_shown(self, filled: None, piped: Any, vault: Any, name: str) -> None:
