@@ -131,7 +131,11 @@ class AcmeSandbox(Sandbox):
 
     def ledger(self) -> dict[str, Any]:
         with self._lock:
-            return {"payouts": list(self._payouts.values()), "orders": [order.id for order in self._orders.values()]}
+            return {
+                "payouts": list(self._payouts.values()),
+                "orders": [order.id for order in self._orders.values()],
+                "refunds": sorted(self._refunds),
+            }
 
     def forged(self, callback: OutgoingCallback) -> OutgoingCallback:
         return replace(callback, headers=self._proof("a-guessed-secret", callback.url, callback.body))

@@ -9,7 +9,7 @@ from conformance.broken.fault import fails
 from gateway.contracts import NewOrder, NewRefund, NewWithdrawal
 from gateway.errors import GatewayError
 from gateway.exchange import Operation, Request, ask
-from gateway.models import ProviderOrder, ProviderRefund, ProviderWithdrawal
+from gateway.models import ProviderOrder, ProviderRefund, ProviderWithdrawal, RefundStatus
 
 _WORKS = "test_it_works_and_gives_what_it_should"
 
@@ -62,3 +62,27 @@ class OrdersTwice(AcmeAdapter):
     def create_order(self, order: NewOrder) -> Operation[ProviderOrder]:
         yield from super().create_order(order)
         return (yield from super().create_order(order))
+
+
+@fails(_WORKS, "orders.get only reads, and changed something at the provider: payouts")
+class PaysOutWhenItReads(AcmeAdapter):
+    """Makes a payout when it reads an order, by a request that does not say it is a write."""
+
+    def get_order(self, provider_id: str) -> Operation[ProviderOrder]:
+        body = {"amount": "1", "coin": "USDT@tron", "address": "TNPeeaaFB7K9cmo4uQpcU32zGK8G1NYqeL"}
+        yield from ask(Request("POST", "/payouts", json=body), self.read_payout)
+        return (yield from super().get_order(provider_id))
+
+
+@fails(_WORKS, "refunds.create was done, as the adapter says, and nothing has changed at the provider")
+class RefundsOnPaper(AcmeAdapter):
+    """Says that a refund is on its way, and has only read the order."""
+
+    def create_refund(self, refund: NewRefund) -> Operation[ProviderRefund]:
+        read = yield from ask(Request("GET", f"/orders/{refund.order}", write=True), self.read_order)
+        return ProviderRefund(
+            provider_id=f"R{refund.order}",
+            status=RefundStatus.PENDING,
+            provider_status="open",
+            amount=read.received,
+        )

@@ -33,6 +33,7 @@ from gateway.testing.conformance.calls import Call
 from gateway.testing.conformance.cases import Case, Suite, check, over
 from gateway.testing.conformance.faults import fault
 from gateway.testing.conformance.suites.evidence import LISTS, call_of, raised_by, run_of, said
+from gateway.testing.conformance.suites.ledger import changes_what_it_should
 
 __all__ = ["ExercisedSuite"]
 
@@ -85,6 +86,7 @@ class ExercisedSuite(Suite):
         play, call = bench.play(case.colour), call_of(case)
         prepared = call.prepare(play)
         play.watch.forget()
+        books = bench.tapped.ledger()
         before = len(bench.received())
         try:
             raised = raised_by(lambda: call.make(play, prepared))
@@ -118,6 +120,7 @@ class ExercisedSuite(Suite):
                 expected="Decimal or Money; a float cannot hold an amount exactly",
                 look_at="how the answer is decoded: Response.json() gives exact numbers, json.loads() gives floats",
             )
+        changes_what_it_should(bench, call, books)
         if call.is_write:
             _was_made_now(bench, call, run.result)
 
