@@ -61,6 +61,8 @@ class SandboxOrder:
     status: str
     amount: Decimal
     currency: str
+    expires_at: datetime | None = field(default=None, compare=False)
+    """When nobody can pay it any more, where the sandbox knows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,7 +191,13 @@ class Aurpay(Adapter[AurpaySettings]):
         )
         details = yield from self.get_order(number)
         status = RefundStatus.COMPLETED if details.status is OrderStatus.REFUNDED else refund.status
-        return refund.model_copy(update={"status": status, "provider_status": details.provider_status})
+        return refund.model_copy(
+            update={
+                "status": status,
+                "provider_status": details.provider_status,
+                "warnings": (*refund.warnings, *details.warnings),
+            }
+        )
 
     # Wallets, transactions, currencies
 

@@ -132,6 +132,7 @@ class OrderWire(Wire):
     address: str
     received: Amount | None = None
     created: datetime | None = None
+    expires: datetime | None = None
 
 
 class RefundWire(Wire):
@@ -162,7 +163,7 @@ ORDERS = {
     "cancelled": OrderStatus.CANCELLED,
     "refunded": OrderStatus.REFUNDED,
 }
-REFUNDS = {"open": RefundStatus.PENDING, "done": RefundStatus.COMPLETED}
+REFUNDS = {"open": RefundStatus.PENDING, "done": RefundStatus.COMPLETED, "failed": RefundStatus.FAILED}
 PAYOUTS = {"open": WithdrawalStatus.PENDING, "done": WithdrawalStatus.COMPLETED, "failed": WithdrawalStatus.FAILED}
 ERRORS: dict[str, type[GatewayError]] = {
     "bad-key": AuthenticationFailed,
@@ -239,6 +240,7 @@ class AcmeAdapter(Adapter[AcmeSettings]):
             pay=PaymentInstructions(address=seen.address, amount=self.money(seen.amount, seen.coin)),
             received=None if seen.received is None else self.money(seen.received, seen.coin),
             created_at=seen.created,
+            expires_at=seen.expires,
             warnings=(f"unknown status {seen.status!r}",) if status is OrderStatus.UNRECOGNISED else (),
             raw=Raw(data),
         )
@@ -262,11 +264,13 @@ class AcmeAdapter(Adapter[AcmeSettings]):
     def read_refund(self, response: Response) -> ProviderRefund:
         data = data_of(response)
         seen = shaped(RefundWire, data)
+        status = REFUNDS.get(seen.status)
         return ProviderRefund(
             provider_id=seen.id,
-            status=REFUNDS.get(seen.status, RefundStatus.PENDING),
+            status=status or RefundStatus.PENDING,
             provider_status=seen.status,
             amount=self.money(seen.amount, seen.coin),
+            warnings=() if status else (f"unknown status {seen.status!r}",),
             raw=Raw(data),
         )
 
@@ -293,6 +297,8 @@ class AcmeAdapter(Adapter[AcmeSettings]):
     def create_withdrawal(self, withdrawal: NewWithdrawal) -> Operation[ProviderWithdrawal]:
         if not isinstance(withdrawal.request.to, CryptoAddress):
             raise InvalidRequest("Acme pays out to addresses only", hint="use CryptoAddress")
+        if withdrawal.request.to.memo is not None:
+            raise InvalidRequest("Acme's payouts have no memo", hint="use an address that needs none")
         return (yield from ask(self.new_payout(withdrawal), self.read_payout))
 
     def new_payout(self, withdrawal: NewWithdrawal) -> Request:

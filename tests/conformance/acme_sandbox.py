@@ -46,6 +46,10 @@ class _Order:
     def amount(self) -> Decimal:
         return self.price * 2
 
+    @property
+    def expires(self) -> datetime:
+        return self.created + _LIFE
+
 
 class _Refusal(Exception):
     def __init__(self, status: int, code: str, message: str) -> None:
@@ -108,9 +112,12 @@ class AcmeSandbox(Sandbox):
     def orders(self) -> list[SandboxOrder]:
         with self._lock:
             for order in [order for order in self._orders.values() if order.status == "open"]:
-                if order.created + _LIFE <= self.clock.now():
+                if order.expires <= self.clock.now():
                     self._become(order, "expired")
-            return [SandboxOrder(order.id, order.status, order.price, "USD") for order in self._orders.values()]
+            return [
+                SandboxOrder(order.id, order.status, order.price, "USD", order.expires)
+                for order in self._orders.values()
+            ]
 
     def pay(self, order: str, how: Payment = Payment.EXACT) -> None:
         with self._lock:
@@ -260,6 +267,7 @@ def _shown(order: _Order) -> dict[str, Any]:
         "address": f"address-of-{order.id}",
         "received": order.received,
         "created": order.created.isoformat(),
+        "expires": order.expires.isoformat(),
     }
 
 

@@ -38,6 +38,11 @@ class Acme(Subject):
     provider = PROVIDER
     orders = {"coin": {"price": "25.00 USD", "pay_with": "USDT@tron"}}
     withdrawals = {"address": {"amount": "1.5 USDT@tron", "to": "TNPeeaaFB7K9cmo4uQpcU32zGK8G1NYqeL"}}
+    coins = {"USDT@tron": ("USDT@tron",)}
+    fields = {
+        "orders.get": {"pay.amount": "data.amount", "received": "data.received"},
+        "wallets.list": {"available": "data.items.*.available", "allocated": "data.items.*.held"},
+    }
     ends = {
         "exact": "paid",
         "under": "underpaid",
@@ -59,6 +64,7 @@ class Acme(Subject):
                 "refunded": "refunded",
             },
         ),
+        StatusWords("refunds.get", "data.status", {"open": "pending", "done": "completed", "failed": "failed"}),
         StatusWords("withdrawals.get", "data.status", {"open": "pending", "done": "completed", "failed": "failed"}),
     )
     failures = (

@@ -40,6 +40,18 @@ class Aurex(Subject):
     withdrawals = {"card": {"amount": "50 USD"}}
     card = {"name": "Travel", "initial_balance": "100 USD"}
     per_customer = frozenset({"orders.create", "orders.list", "wallets.list"})
+    # A deposit is in the coin, and its amount in USD; a top-up has a number alone.
+    unsent = {
+        "orders.create:coin-without-network": frozenset({"price.asset"}),
+        "withdrawals.create:card": frozenset({"amount.asset"}),
+    }
+    fields = {
+        "wallets.list": {
+            "available": "data.balance",
+            "pending": "data.pendingBalance",
+            "allocated": "data.inCardsBalance",
+        }
+    }
     ends = {"exact": "paid", "expire": "expired", "fail": "failed"}
     words = (
         StatusWords(

@@ -15,6 +15,7 @@ from gateway.testing.conformance import (
     Conformance,
     DocumentedFailure,
     FlavourConformance,
+    KeysSuite,
     SignatureVector,
     StatusWords,
     Subject,
@@ -46,6 +47,8 @@ class Aurpay(Subject):
         "lightning": {"amount": "0.0001 BTC@lightning"},
         "address": {"amount": "1.5 USDT@tron", "to": ADDRESS},
     }
+    coins = {"USDT@tron": ("USDT-TRC20", "TRX")}
+    unsent = {"orders.create:lightning": frozenset({"pay_with"})}  # a call of its own
     ends = {
         "exact": "paid",
         "under": "underpaid",
@@ -70,6 +73,8 @@ class Aurpay(Subject):
                 "REFUNDED": "refunded",
             },
         ),
+        # A refund has no word of its own: it is done when the order is REFUNDED, which is seen as the order is read.
+        StatusWords("refunds.get", "data.status", {"SUCCESS": "pending"}),
     )
     failures = (
         DocumentedFailure("orders.create", 200, refusal(401), AuthenticationFailed, "401"),
@@ -164,4 +169,10 @@ class AurpayLogin(Aurpay):
 
 
 class TestAurpayLogin(FlavourConformance):
+    subject = AurpayLogin
+
+
+class TestAurpayLoginKeys(KeysSuite):
+    """A key is issued to this flavour of account alone."""
+
     subject = AurpayLogin

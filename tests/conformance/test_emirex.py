@@ -21,6 +21,7 @@ class Emirex(Subject):
         "limit": {"side": "buy", "volume": "0.01", "rate": "100.5"},
         "market": {"side": "sell", "volume": "0.01"},
     }
+    fields = {"wallets.list": {"available": "data.list.*.balances.available", "total": "data.list.*.balances.total"}}
     words = (
         StatusWords("trades.get", "data.status", {0: "pending", 1: "open", 2: "filled", 3: "cancelled"}, unknown=77),
     )

@@ -125,6 +125,16 @@ class Subject:
     per_customer: ClassVar[frozenset[str]] = frozenset()
     """Operations that are made for one customer of the merchant: orders.create, orders.list, wallets.list."""
 
+    # What stands where
+
+    coins: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """What the provider calls an asset in requests (`{"USDT@tron": ("USDT", "TRC20")}`), where not by its symbol."""
+    unsent: ClassVar[Mapping[str, frozenset[str]]] = {}
+    """By row, the parts of a request that the provider does not take: `to.address`, `amount.asset`, `pay_with`."""
+    fields: ClassVar[Mapping[str, Mapping[str, str]]] = {}
+    """By operation, where in the answer the amounts of a result stand: `{"wallets.list": {"available":
+    "items.*.free", "allocated": "items.*.held"}}`."""
+
     # What the documentation says
 
     words: ClassVar[Sequence[StatusWords]] = ()
@@ -139,11 +149,18 @@ class Subject:
     """
     ends: ClassVar[Mapping[str, str]] = {"exact": "paid"}
     """How an order ends when the sandbox is told `exact`, `under`, `over`, `late`, `expire` or `fail`."""
+    nothing_documented: ClassVar[Mapping[str, str]] = {}
+    """Why the subject says nothing of something, by the name of its field: `{"failures": "the documentation names no
+    error"}`. The report shows it; without a reason what is left out is not complete. It can be given for `words`,
+    `failures`, `signatures`, `callbacks`, `ends` and `refused_auth`.
+    """
 
     # Secrets
 
     public: ClassVar[frozenset[str]] = frozenset()
-    """Texts of the account's tables `auth` and `callback` that are no secret, such as `auth.username`."""
+    """Texts of the account's tables `auth` and `callback` that are no secret, such as `auth.username`. A part of the
+    credentials that the settings keep as a Secret is one, unless the provider's keys call it public.
+    """
     key_in_address: ClassVar[bool] = False
     """The provider takes its key in the query of an address, and nowhere else."""
     refused_auth: ClassVar[Fields | None] = None

@@ -137,7 +137,8 @@ class AurexSandbox(Sandbox):
     def orders(self) -> list[SandboxOrder]:
         with self._lock:
             self._books.sweep(self._now())
-            return [SandboxOrder(d.id, d.status, d.amount, d.currency) for d in self._books.deposits.values()]
+            deposits = self._books.deposits.values()
+            return [SandboxOrder(d.id, d.status, d.amount, d.currency, d.expires_at) for d in deposits]
 
     def pay(self, order: str, how: Payment = Payment.EXACT) -> None:
         """Pay a waiting deposit in full: it is confirmed, its net amount is in the wallet.

@@ -132,7 +132,8 @@ class AurpaySandbox(Sandbox):
     def _summary(self, entry: Order | Checkout) -> SandboxOrder:
         order = entry.order if isinstance(entry, Checkout) else entry
         status = shown_status(order.status if order else Status.PENDING, self._variants)
-        return SandboxOrder(entry.id, status, entry.terms.price, entry.terms.fiat)
+        ends = order.expires_at if order else None
+        return SandboxOrder(entry.id, status, entry.terms.price, entry.terms.fiat, ends)
 
     def choose(self, order: str, currency: str) -> str:
         """The payer chooses a coin on the hosted page and does not pay yet. The order's number."""

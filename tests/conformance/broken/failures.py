@@ -137,3 +137,16 @@ class TellsNobodyThereAsInvalid(AcmeAdapter):
             return (yield from super().get_order(provider_id))
         except ProviderUnavailable:
             raise InvalidRequest("no such order") from None
+
+
+@fails(_ON_THE_WAY, "withdrawals.create:address swallowed an error", within="withdrawals")
+class TakesATimeoutForRefused(AcmeAdapter):
+    """Tells a payout as failed after HTTP 504, the time-out of something between: it may have been made."""
+
+    def create_withdrawal(self, withdrawal: NewWithdrawal) -> Operation[ProviderWithdrawal]:
+        try:
+            return (yield from super().create_withdrawal(withdrawal))
+        except OutcomeUnknown as error:
+            if "HTTP 504" not in str(error):
+                raise
+            return ProviderWithdrawal(status=WithdrawalStatus.FAILED)

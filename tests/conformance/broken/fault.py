@@ -20,6 +20,7 @@ AREAS = {
     "signing": "Keys and signatures",
     "amounts": "Money",
     "failures": "Errors, and answers that are none",
+    "destinations": "Where money goes, and what is shown",
     "writes": "Writes",
     "statuses": "Words of the provider",
     "callbacks": "Callbacks",

@@ -10,9 +10,10 @@ from conformance.acme import AcmeAdapter
 from conformance.broken.fault import fails
 from gateway.contracts import Query
 from gateway.exchange import Operation
-from gateway.models import Page, ProviderOrder
+from gateway.models import OrderStatus, Page, ProviderOrder
 
 _LISTS = "test_lists_are_read_to_their_end_and_nothing_comes_twice"
+_ROWS = "test_a_row_of_a_list_is_what_reading_it_alone_shows"
 _WORKS = "test_it_works_and_gives_what_it_should"
 
 
@@ -63,6 +64,58 @@ class SkipsAPage(AcmeAdapter):
     def list_orders(self, query: Query) -> Operation[Page[ProviderOrder]]:
         page = yield from super().list_orders(query)
         return page.model_copy(update={"next": page.next and str(int(page.next) + 1)})
+
+
+@fails("test_a_list_goes_on_after_its_largest_page", "orders.list shows 50 rows; there are 51 at the provider")
+class ReadsOneLargePage(AcmeAdapter):
+    """Asks for a page of fifty, whatever size is asked for, and for no further one."""
+
+    def list_orders(self, query: Query) -> Operation[Page[ProviderOrder]]:
+        page = yield from super().list_orders(replace(query, size=50, cursor=None))
+        return page.model_copy(update={"next": None})
+
+
+@fails(_ROWS, "orders.list leaves an order out that is at the provider")
+class HidesPaidOrders(AcmeAdapter):
+    """Leaves orders out that are paid."""
+
+    def list_orders(self, query: Query) -> Operation[Page[ProviderOrder]]:
+        page = yield from super().list_orders(query)
+        items = tuple(row for row in page.items if row.status is not OrderStatus.PAID)
+        return page.model_copy(update={"items": items})
+
+
+@fails(_ROWS, "with status paid; orders.get says pending")
+class ListsAllAsPaid(AcmeAdapter):
+    """Shows all orders of the list as paid."""
+
+    def list_orders(self, query: Query) -> Operation[Page[ProviderOrder]]:
+        page = yield from super().list_orders(query)
+        items = tuple(row.model_copy(update={"status": OrderStatus.PAID}) for row in page.items)
+        return page.model_copy(update={"items": items})
+
+
+@fails(_ROWS, "orders.list: created_at is 5 hours away from what it is at the provider")
+class ListsLocalTimes(AcmeAdapter):
+    """Shows the times of a list in another zone than they are in."""
+
+    def list_orders(self, query: Query) -> Operation[Page[ProviderOrder]]:
+        page = yield from super().list_orders(query)
+        later = [(row, row.created_at + timedelta(hours=5)) for row in page.items if row.created_at is not None]
+        return page.model_copy(update={"items": tuple(row.model_copy(update={"created_at": at}) for row, at in later)})
+
+
+@fails(
+    "test_the_payer_is_shown_what_the_provider_said",
+    "orders.create:coin: expires_at is 9 hours away from what it is at the provider",
+)
+class ExpiresInAnotherZone(AcmeAdapter):
+    """Shows the time until which an order can be paid in another zone than it is in."""
+
+    def order(self, data: dict[str, Any]) -> ProviderOrder:
+        read = super().order(data)
+        assert read.expires_at is not None
+        return read.model_copy(update={"expires_at": read.expires_at + timedelta(hours=9)})
 
 
 @fails(_WORKS, "list_orders() returned tuple")

@@ -5,7 +5,14 @@ from __future__ import annotations
 from conformance.acme import ORDERS, AcmeAdapter
 from conformance.broken.fault import fails
 from gateway.exchange import Response
-from gateway.models import OrderStatus, ProviderOrder, ProviderWithdrawal, WithdrawalStatus
+from gateway.models import (
+    OrderStatus,
+    ProviderOrder,
+    ProviderRefund,
+    ProviderWithdrawal,
+    RefundStatus,
+    WithdrawalStatus,
+)
 
 _UNKNOWN = "test_a_word_nobody_knows_is_kept_and_warned_about"
 
@@ -61,3 +68,26 @@ class ConfusesTwoEnds(AcmeAdapter):
 
     def status(self, word: str) -> OrderStatus:
         return OrderStatus.CANCELLED if word == "expired" else super().status(word)
+
+
+@fails(
+    "test_the_providers_words_mean_what_is_documented", "refunds.get: the provider's word 'failed' became 'completed'"
+)
+class TakesFailedRefundsForDone(AcmeAdapter):
+    """Takes a refund that failed for one that is done."""
+
+    def read_refund(self, response: Response) -> ProviderRefund:
+        read = super().read_refund(response)
+        done = read.status is RefundStatus.FAILED
+        return read.model_copy(update={"status": RefundStatus.COMPLETED}) if done else read
+
+
+@fails(
+    _UNKNOWN, "refunds.get: a status word that nobody knows ('a-word-nobody-knows' at data.status) became 'completed'"
+)
+class TakesUnknownRefundsForDone(AcmeAdapter):
+    """Takes a refund's word that it does not know for completed."""
+
+    def read_refund(self, response: Response) -> ProviderRefund:
+        read = super().read_refund(response)
+        return read.model_copy(update={"status": RefundStatus.COMPLETED}) if read.warnings else read

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
-from conformance.acme import AcmeAdapter
+from conformance.acme import AcmeAdapter, data_of
 from conformance.broken.fault import fails
 from gateway.contracts import NewOrder, NewRefund, NewWithdrawal
 from gateway.errors import GatewayError
 from gateway.exchange import Operation, Request, ask
 from gateway.models import ProviderOrder, ProviderRefund, ProviderWithdrawal, RefundStatus
 
+_HEADERS = "test_headers_mark_a_payout_and_its_repetition"
 _WORKS = "test_it_works_and_gives_what_it_should"
 
 
@@ -62,6 +64,33 @@ class OrdersTwice(AcmeAdapter):
     def create_order(self, order: NewOrder) -> Operation[ProviderOrder]:
         yield from super().create_order(order)
         return (yield from super().create_order(order))
+
+
+@fails(_WORKS, "keys.verify only reads, and there is a new order at the provider")
+class OrdersToCheckAKey(AcmeAdapter):
+    """Makes an order to see whether its key is good."""
+
+    def verify_key(self) -> Operation[None]:
+        body = {"price": 1, "currency": "USD", "coin": "USDT@tron"}
+        yield from ask(Request("POST", "/orders", json=body), data_of)
+
+
+@fails(_HEADERS, "two payouts of one amount with different references have the same Idempotency-Key")
+class MarksPayoutsByAmount(AcmeAdapter):
+    """Makes the header by which the provider recognises a repetition of the amount alone."""
+
+    def new_payout(self, withdrawal: NewWithdrawal) -> Request:
+        return replace(super().new_payout(withdrawal), headers={"Idempotency-Key": str(withdrawal.request.amount)})
+
+
+@fails(_HEADERS, "the header Idempotency-Key differs when one payout is sent again under its reference")
+class MarksEverySending(AcmeAdapter):
+    """Gives every sending of a payout another header for its repetition, so that none is recognised."""
+
+    numbers = itertools.count()
+
+    def new_payout(self, withdrawal: NewWithdrawal) -> Request:
+        return replace(super().new_payout(withdrawal), headers={"Idempotency-Key": str(next(self.numbers))})
 
 
 @fails(_WORKS, "orders.get only reads, and changed something at the provider: payouts")

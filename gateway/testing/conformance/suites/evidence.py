@@ -20,7 +20,7 @@ LISTS = frozenset(
     "orders.list transactions.list currencies.list wallets.list withdrawals.list cards.list cards.transactions "
     "markets.list markets.trades trades.open trades.history".split()
 )
-WITH_STATUS = ("orders.get", "withdrawals.get", "trades.get", "cards.list")
+WITH_STATUS = ("orders.get", "refunds.get", "withdrawals.get", "trades.get", "cards.list")
 
 
 def call_of(case: Case) -> Call:

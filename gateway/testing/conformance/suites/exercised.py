@@ -35,7 +35,7 @@ from gateway.testing.conformance.faults import fault
 from gateway.testing.conformance.suites.evidence import LISTS, call_of, raised_by, run_of, said
 from gateway.testing.conformance.suites.ledger import changes_what_it_should
 
-__all__ = ["ExercisedSuite"]
+__all__ = ["LONG_AGO", "ExercisedSuite"]
 
 # What an adapter's method returns. A list is a Page of these.
 RESULTS: Mapping[str, type | None] = {
@@ -71,7 +71,7 @@ RESULTS: Mapping[str, type | None] = {
     "keys.issue": IssuedKey,
     "keys.verify": None,
 }
-_LONG_AGO = timedelta(minutes=10)
+LONG_AGO = timedelta(minutes=10)
 
 
 class ExercisedSuite(Suite):
@@ -87,7 +87,7 @@ class ExercisedSuite(Suite):
         prepared = call.prepare(play)
         play.watch.forget()
         books = bench.tapped.ledger()
-        before = len(bench.received())
+        before, orders = len(bench.received()), _orders_of(bench)
         try:
             raised = raised_by(lambda: call.make(play, prepared))
         except (AttributeError, TypeError):
@@ -112,6 +112,13 @@ class ExercisedSuite(Suite):
                 look_at="the sample of this row: what it asks for may be known already",
             )
         _writes_once(play, call)
+        if not call.is_write and (made := _orders_of(bench) - orders):
+            fault(
+                f"{call.name} only reads, and there is a new order at the provider: {', '.join(sorted(made))}",
+                expected="a read changes nothing",
+                found=f"sent {said(bench.received()[before:])}",
+                look_at=f"{OPERATIONS[call.operation].method} of the adapter",
+            )
         run = run_of(play, call)
         _is_a_result(call, run.result)
         for place in scanning.floats(run.result):
@@ -170,9 +177,14 @@ def _marks_writes(call: Call, requests: list[Request]) -> None:
         )
 
 
+def _orders_of(bench: Bench) -> set[str]:
+    return {order.id for order in bench.tapped.orders()}
+
+
 def _writes_once(play: Play, call: Call) -> None:
-    sent = [(one.method, one.path) for run in play.watch.runs for one in run.requests if one.write]
-    for method, path in sent:
+    asked = [one for run in play.watch.runs for one in run.requests]
+    sent = [(one.method, one.path) for one in asked]
+    for method, path in dict.fromkeys((one.method, one.path) for one in asked if one.write):
         if (times := sent.count((method, path))) > 1:
             fault(
                 f"{call.name} sent one write {times} times: {method} {path}",
@@ -183,7 +195,7 @@ def _writes_once(play: Play, call: Call) -> None:
 
 def _was_made_now(bench: Bench, call: Call, result: Any) -> None:
     made = getattr(result, "created_at", None)
-    if made is not None and (away := abs(made - bench.clock.now())) > _LONG_AGO:
+    if made is not None and (away := abs(made - bench.clock.now())) > LONG_AGO:
         fault(
             f"{call.name}: created_at is {timedelta(seconds=round(away.total_seconds()))} away from the moment at "
             "which it was made",

@@ -10,7 +10,7 @@ from gateway.errors import (
     IdempotencyConflict,
     MalformedResponse,
 )
-from gateway.exchange import decode_json
+from gateway.exchange import Request, decode_json
 from gateway.models import (
     Page,
 )
@@ -24,9 +24,14 @@ from gateway.testing.conformance.suites.evidence import LISTS, call_of, raised_b
 from gateway.testing.conformance.suites.exactness import ExactMoneySuite
 from gateway.testing.conformance.suites.exercised import ExercisedSuite
 from gateway.testing.conformance.suites.outcomes import OutcomesSuite
-from gateway.testing.conformance.tap import replaced, written
+from gateway.testing.conformance.suites.sent import SentSuite
+from gateway.testing.conformance.suites.shown import ShownSuite
+from gateway.testing.conformance.tap import leaves, replaced, written
 
 __all__ = ["OperationsSuite"]
+
+
+_USUAL_PAGE, _LARGEST_PAGE = 50, 100
 
 
 def _words(subject: Subject, call: Call) -> Iterable[tuple[str, StatusWords]]:
@@ -39,11 +44,22 @@ def _is_list(call: Call) -> bool:
     return call.operation in LISTS
 
 
+def _is_growing(call: Call) -> bool:
+    return _is_list(call) and call.several is not None
+
+
+def _page_of(request: Request) -> int:
+    """The size of a page that a request asks for; where it names none, one that is usual."""
+    given = [*(text for _, text in request.query), *(str(value) for _, value in leaves(request.json))]
+    sizes = [int(text) for text in given if text.isdecimal() and 2 < int(text) <= _LARGEST_PAGE]
+    return max(sizes, default=_USUAL_PAGE)
+
+
 def _is_referenced(call: Call) -> bool:
     return call.has_reference
 
 
-class OperationsSuite(ExercisedSuite, ExactMoneySuite, OutcomesSuite):
+class OperationsSuite(ExercisedSuite, ExactMoneySuite, SentSuite, ShownSuite, OutcomesSuite):
     """Every operation of the suite's areas: that it works, how exact it is, how it fails, and how it is repeated."""
 
     turn = 6
@@ -112,6 +128,31 @@ class OperationsSuite(ExercisedSuite, ExactMoneySuite, OutcomesSuite):
         if call.several is not None and len(paged) < 3:
             fault(
                 f"{call.name} shows {len(paged)} rows after 3 were made", look_at="the adapter's list, and its filters"
+            )
+
+    @check(over(_is_growing, colours=[SYNC]))
+    def test_a_list_goes_on_after_its_largest_page(self, bench: Bench, case: Case) -> None:
+        play, call = bench.play(SYNC), call_of(case)
+        assert call.several is not None
+        prepared = call.prepare(play)
+        for _ in range(2):
+            call.several(play)
+        play.watch.page_size = 2
+        play.watch.forget()
+        rows = len(call.make(play, prepared))
+        runs = [run for run in play.watch.runs if run.operation == call.operation]
+        if sum(len(run.requests) for run in runs) > 1:
+            return  # it keeps to the size that it is asked for: the other check reads its pages
+        page = _page_of(runs[0].requests[0])
+        for _ in range(page + 1 - rows):
+            call.several(play)
+        seen = len(call.make(play, prepared))
+        if seen < max(page + 1, rows):
+            fault(
+                f"{call.name} shows {seen} rows; there are {max(page + 1, rows)} at the provider",
+                expected="all of them: a further page is asked for, or the provider has none",
+                found=f"one request, {runs[0].requests[0]}, whatever Query.size and Query.cursor say",
+                look_at="Page.next of the adapter's list",
             )
 
     # Words

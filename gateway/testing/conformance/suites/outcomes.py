@@ -76,6 +76,7 @@ FAULTS = (
     Weather("html-always", faults.Foreign(times=20), None, "malformed", "every answer was an HTML page with HTTP 200"),
     Weather("empty", faults.Empty(), "unknown", "repeated", "the answer was HTTP 200 without a body"),
     Weather("500", faults.Status(status=500), "unknown", "repeated", "the answer was HTTP 500"),
+    Weather("504", faults.Status(status=504), "unknown", "repeated", "the answer was HTTP 504"),
     Weather("500-always", faults.Status(status=500, times=20), None, "unavailable", "every answer was HTTP 500"),
     Weather("503", faults.Status(status=503), "repeated", "repeated", "the answer was HTTP 503"),
     Weather(

@@ -1,0 +1,181 @@
+"""What is asked for is what leaves: destination, amount and coin of a request as they stand on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qsl
+
+from gateway.assets import Asset
+from gateway.errors import InvalidRequest
+from gateway.exchange import Request
+from gateway.models import CardTopUp, CryptoAddress, LightningInvoice
+from gateway.money import Money, plain
+from gateway.testing import faults
+from gateway.testing.conformance.bench import Bench, Play
+from gateway.testing.conformance.calls import Call
+from gateway.testing.conformance.cases import Case, Suite, check, over
+from gateway.testing.conformance.colours import SYNC
+from gateway.testing.conformance.faults import fault
+from gateway.testing.conformance.suites.evidence import call_of, raised_by, said
+from gateway.testing.conformance.tap import Exchange, as_number, leaves, wire_data
+from gateway.testing.conformance.watching import nothing
+
+__all__ = ["SentSuite"]
+
+_MEMO = "730155"
+
+
+def _moves_money(call: Call) -> bool:
+    return call.operation in ("orders.create", "withdrawals.create") and call.has_reference
+
+
+def _pays_out(call: Call) -> bool:
+    return call.operation == "withdrawals.create" and call.has_reference
+
+
+class SentSuite(Suite):
+    """What leaves is what was asked for."""
+
+    turn = 6
+
+    @check(over(_moves_money, colours=[SYNC]))
+    def test_what_is_asked_for_is_what_leaves(self, bench: Bench, case: Case) -> None:
+        play, call = bench.play(SYNC), call_of(case)
+        assert call.request is not None
+        asked = call.request(play, call.prepare(play), play.new())
+        _left_as_asked(bench, play, call, asked)
+        to = getattr(asked, "to", None)
+        if isinstance(to, CryptoAddress) and to.memo is None:
+            again = call.request(play, call.prepare(play), play.new())
+            with_memo = again.model_copy(update={"to": CryptoAddress(to.address, memo=_MEMO)})
+            _left_as_asked(bench, play, call, with_memo, refusable=True)
+
+    @check(over(_pays_out, colours=[SYNC]))
+    def test_headers_mark_a_payout_and_its_repetition(self, bench: Bench, case: Case) -> None:
+        play, call = bench.play(SYNC), call_of(case)
+        assert call.request is not None
+        asked, another = (call.request(play, call.prepare(play), play.new()) for _ in range(2))
+        another = another.model_copy(update={"amount": asked.amount, "to": asked.to})
+        first = _refused_for_now(bench, play, call, asked)
+        repeated, other = _write(play, call, asked), _write(play, call, another)
+        if first is not None and repeated is not None:
+            for name in sorted({*first.headers, *repeated.headers}):
+                before, after = first.headers.get(name), repeated.headers.get(name)
+                if before != after:
+                    fault(
+                        f"{call.name}: the header {name} differs when one payout is sent again under its reference",
+                        expected=f"{name}: {before}, made of the reference: the provider recognises the repetition",
+                        found=f"{name}: {after}",
+                        look_at="headers of the adapter's request that are random, or made of the time",
+                    )
+        if repeated is not None and other is not None:
+            for name, text in repeated.headers.items():
+                if "idempot" in name.lower() and text == other.headers.get(name):
+                    fault(
+                        f"{call.name}: two payouts of one amount with different references have the same {name}",
+                        expected="one of its own for every reference: the second payout is never made otherwise",
+                        found=text,
+                        look_at="what the adapter makes that header of",
+                    )
+
+
+def _left_as_asked(bench: Bench, play: Play, call: Call, asked: Any, *, refusable: bool = False) -> None:
+    play.watch.forget()
+    before = len(bench.tapped.exchanges)
+    raised = raised_by(lambda: call.sent and call.sent(play, asked))
+    if raised is not None:
+        if refusable and isinstance(raised, InvalidRequest) and not _writes(play, call):
+            return  # it says that it cannot do this, and nothing left
+        fault(
+            f"{call.name} failed although nothing went wrong: {type(raised).__name__}: {raised}",
+            found=f"memo {_MEMO}" if refusable else "",
+            look_at="memos: what the provider has no field for is refused with InvalidRequest before anything leaves",
+        )
+    places = {(one.method, bench.path_of(one)) for one in _writes(play, call)}
+    sent = [one for one in bench.tapped.exchanges[before:] if (one.method, one.path) in places]
+    if len(sent) > len(places):
+        fault(
+            f"{call.name} sent one write {len(sent)} times: {said(sent)}",
+            expected="once: one reference is one order, one payout",
+        )
+    texts = [text for exchange in sent for text in _texts(exchange)]
+    unsent = bench.subject.unsent.get(call.name, ())
+    for part, wanted in _parts(bench, call, asked):
+        if part in unsent:
+            continue
+        if isinstance(wanted, Money):
+            _has_amount(call, part, wanted, texts, sent)
+        elif wanted not in texts and not (part == "to.invoice" and wanted.lower() in map(str.lower, texts)):
+            fault(
+                f"{call.name}: {part} was asked to be {wanted!r}, and no such text left",
+                expected=f"{wanted} in the body or the path, unchanged",
+                found=", ".join(map(str, sent)) or "nothing that says write=True",
+                look_at="what the adapter makes of it; how the provider calls a coin is said in `coins` of the "
+                "Subject, and what it does not take in `unsent`",
+            )
+
+
+def _parts(bench: Bench, call: Call, asked: Any) -> Iterator[tuple[str, Any]]:
+    """What has to stand on the wire, and the name of the field that says so."""
+    to = getattr(asked, "to", None)
+    if isinstance(to, CryptoAddress):
+        yield "to.address", to.address
+        if to.memo is not None:
+            yield "to.memo", to.memo
+    elif isinstance(to, LightningInvoice):
+        yield "to.invoice", to.invoice
+    elif isinstance(to, CardTopUp):
+        yield "to.card", to.card
+    for name in call.amounts:
+        amount = getattr(asked, name)
+        yield name, amount
+        for text in _called(bench, amount.asset):
+            yield f"{name}.asset", text
+    pay_with = getattr(asked, "pay_with", None)
+    if pay_with is not None:
+        for text in _called(bench, pay_with):
+            yield "pay_with", text
+
+
+def _called(bench: Bench, asset: Asset) -> tuple[str, ...]:
+    """What the provider calls an asset; its symbol where the Subject says nothing."""
+    return bench.subject.coins.get(str(asset), (asset.symbol,))
+
+
+def _texts(exchange: Exchange) -> list[str]:
+    """Every text and number of a request's body, its query and its path."""
+    told = [str(value) for _, value in leaves(wire_data(exchange.body))]
+    return [*told, *(value for _, value in parse_qsl(exchange.query)), *exchange.path.split("/")]
+
+
+def _has_amount(call: Call, part: str, wanted: Money, texts: list[str], sent: list[Exchange]) -> None:
+    smallest = wanted.amount.scaleb(wanted.asset.decimals or 0)  # some providers count in the smallest unit
+    if not {wanted.amount, smallest} & {as_number(text) for text in texts}:
+        fault(
+            f"{call.name}: {part} was asked to be {plain(wanted.amount)}, and no such number left",
+            expected=f"{plain(wanted.amount)} in the body or the path",
+            found=", ".join(map(str, sent)) or "nothing that says write=True",
+            look_at="how the body is made",
+        )
+
+
+def _writes(play: Play, call: Call) -> list[Request]:
+    runs = [run for run in play.watch.runs if run.operation == call.operation]
+    return [one for run in runs for one in run.requests if one.write]
+
+
+def _refused_for_now(bench: Bench, play: Play, call: Call, asked: Any) -> Request | None:
+    """The write that was sent while the provider was not available."""
+    play.watch.forget()
+    bench.strike(play, call.operation, faults.Status(status=503, times=20), lambda request: request.write)
+    raised_by(lambda: call.sent and call.sent(play, asked))
+    play.watch.strike = nothing
+    bench.server.faults(bench.name).clear()
+    return next(iter(_writes(play, call)), None)
+
+
+def _write(play: Play, call: Call, asked: Any) -> Request | None:
+    play.watch.forget()
+    raised_by(lambda: call.sent and call.sent(play, asked))
+    return next(iter(_writes(play, call)), None)
