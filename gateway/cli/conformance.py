@@ -31,7 +31,8 @@ def conformance(
 ) -> None:
     """Show what the conformance kit proved of each adapter, capability by capability.
 
-    A row is proved, failed or not exercised, and has the grade of its evidence. With --json it is the report itself.
+    A row is proved, failed, partly examined or not exercised, and has the grade of its evidence; checks that did not
+    run, and what the author says nothing of, are named below. With --json it is the report itself.
     Exit status: 0 everything that is declared was proved, 1 something was not. A report of a part of the checks proves
     only what it names.
     """
@@ -50,17 +51,32 @@ def conformance(
 def _show(here: Session, data: dict[str, Any], everything: bool) -> None:
     rows = [row for subject in data["subjects"] for row in _rows(subject)]
     shown_rows = [row for row in rows if everything or row["state"] != "not offered"]
-    here.output.rows(shown_rows, _COLUMNS, dict, group=_SUBJECT)
+    if rows:
+        here.output.rows(shown_rows, _COLUMNS, dict, group=_SUBJECT)
     for row in rows:
         for failure in row["failures"]:
             here.output.text(f"\n{shown(failure['check'])} [{shown(failure['case'])}]")
             here.output.text("\n".join(shown(line) for line in failure["message"].split("\n")))
+    for subject in data["subjects"]:
+        for one in subject["unsaid"]:
+            if one["reason"]:
+                here.output.text(shown(f"{subject['name']}: {one['words']}. The author's reason: {one['reason']}"))
+    for words in data["not_proved"]:
+        here.output.text(shown(words))
     if not data["complete"]:
         here.output.text("only a part of the checks was run: what is not exercised says nothing")
     if not data["conforms"]:
-        failed = sum(row["state"] == "failed" for row in rows)
-        missing = sum(row["state"] == "not exercised" for row in rows)
-        complain(f"not proved: {failed} failed, {missing} not exercised", "each failure says what to look at")
+        complain(f"not proved: {_why(rows)}", "what is named above says what to look at")
+
+
+def _why(rows: list[Row]) -> str:
+    if not rows:
+        return "nothing was examined"
+    counts = [(sum(row["state"] == state for row in rows), state) for state in _NOT_PROVED]
+    return ", ".join(f"{count} {state}" for count, state in counts if count) or "the run was not complete"
+
+
+_NOT_PROVED = ("failed", "not exercised", "partly examined")
 
 
 def _rows(subject: dict[str, Any]) -> list[Row]:

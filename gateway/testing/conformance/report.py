@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -14,9 +14,11 @@ from gateway.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from gateway.testing.conformance.cases import Case
+    from gateway.testing.conformance.standard import Due
     from gateway.testing.conformance.subject import Subject
+    from gateway.testing.conformance.unsaid import Unsaid
 
-__all__ = ["FORMAT", "Record", "Report", "Row", "State", "SubjectReport", "exercising", "table_data"]
+__all__ = ["FORMAT", "About", "Record", "Report", "Row", "State", "SubjectReport", "exercising", "table_data"]
 
 FORMAT = 1
 exercising = "test_it_works"
@@ -26,13 +28,80 @@ exercising = "test_it_works"
 class State(StrEnum):
     PROVED = "proved"
     FAILED = "failed"
+    PARTLY = "partly examined"
     NOT_EXERCISED = "not exercised"
     NOT_OFFERED = "not offered"
 
 
 @dataclass(frozen=True)
+class About:
+    """A subject and what is asked of it; once a subject is enough."""
+
+    identity: str
+    """The class, so that two subjects of one name are noticed."""
+    table: tuple[Mapping[str, str], ...] = ()
+    """The account's table."""
+    provided: tuple[str, ...] = ()
+    """The rows that the provider's own table declares as supported. An account's settings may change them."""
+    flavour: bool = False
+    due: tuple[Due, ...] = ()
+    """Every case that `Conformance` has."""
+    altered: Mapping[str, str] = field(default_factory=dict)
+    """Checks of the kit that the author's test classes made something else of, with what."""
+    unsaid: tuple[Unsaid, ...] = ()
+
+    @property
+    def offered(self) -> set[tuple[str, str]]:
+        return {(row["operation"], row["variant"]) for row in self.table if row["support"] == "supported"}
+
+    @classmethod
+    def of(cls, subject: Subject, due: Iterable[Due], examiners: Iterable[type]) -> About:
+        """`due` is all that `Conformance` asks, `examiners` are the test classes that examine the subject."""
+        from gateway.testing.conformance.standard import altered, is_a_flavour
+        from gateway.testing.conformance.unsaid import unsaid_by
+
+        examiners = list(examiners)
+        flavour = is_a_flavour(examiners)
+        wanted = tuple(due)
+        return cls(
+            identity=f"{type(subject).__module__}.{type(subject).__qualname__}",
+            table=table_data(subject),
+            provided=_provided(subject),
+            flavour=flavour,
+            due=wanted,
+            altered=altered(examiners, {one.check for one in wanted}),
+            unsaid=tuple(unsaid_by(subject, flavour=flavour)),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            **vars(self),
+            "table": [dict(row) for row in self.table],
+            "provided": list(self.provided),
+            "due": [list(one) for one in self.due],
+            "altered": dict(self.altered),
+            "unsaid": [one.to_dict() for one in self.unsaid],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> About:
+        from gateway.testing.conformance.standard import Due
+        from gateway.testing.conformance.unsaid import Unsaid
+
+        read = {
+            "table": tuple(data["table"]),
+            "provided": tuple(data["provided"]),
+            "due": tuple(Due(*one) for one in data["due"]),
+            "unsaid": tuple(Unsaid(**one) for one in data["unsaid"]),
+        }
+        return cls(**{**data, **read})
+
+
+@dataclass(frozen=True)
 class Record:
-    """One case as it ended. `message` is empty where it passed."""
+    """One case as it ended. `message` is empty where it passed. `not_counted` says why it is no run of the kit's check:
+    it was skipped, or the check is another one.
+    """
 
     subject: str
     provider: str
@@ -42,17 +111,24 @@ class Record:
     check: str
     case: str
     message: str = ""
-    table: tuple[Mapping[str, str], ...] = ()
-    """The account's table; once a subject is enough."""
-    provided: tuple[str, ...] = ()
-    """With it: the rows that the provider's own table declares as supported. An account's settings may change them."""
+    not_counted: str = ""
+    about: About | None = None
 
     @property
     def passed(self) -> bool:
-        return not self.message
+        return not self.message and not self.not_counted
 
     @classmethod
-    def of(cls, subject: Subject, case: Case, check: str, message: str = "", *, table: bool = False) -> Record:
+    def of(
+        cls,
+        subject: Subject,
+        case: Case,
+        check: str,
+        message: str = "",
+        *,
+        not_counted: str = "",
+        about: About | None = None,
+    ) -> Record:
         return cls(
             subject=subject.title,
             provider=subject.provider.name,
@@ -62,16 +138,17 @@ class Record:
             check=check,
             case=case.id,
             message=message,
-            table=table_data(subject) if table else (),
-            provided=_provided(subject) if table else (),
+            not_counted=not_counted,
+            about=about,
         )
 
     def to_dict(self) -> dict[str, Any]:
-        return {**vars(self), "table": [dict(row) for row in self.table], "provided": list(self.provided)}
+        return {**vars(self), "about": None if self.about is None else self.about.to_dict()}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Record:
-        return cls(**{**data, "table": tuple(data.get("table", ())), "provided": tuple(data.get("provided", ()))})
+        about = data["about"]
+        return cls(**{**data, "about": None if about is None else About.from_dict(about)})
 
 
 def table_data(subject: Subject) -> tuple[Mapping[str, str], ...]:
@@ -100,10 +177,12 @@ class Row:
     source: str = ""
     records: list[Record] = field(default_factory=list)
     exercised: bool = False
+    missing: int = 0
+    """How many of its cases were not examined."""
 
     @property
     def failures(self) -> list[Record]:
-        return [record for record in self.records if not record.passed]
+        return [record for record in self.records if record.message]
 
     @property
     def state(self) -> State:
@@ -111,7 +190,9 @@ class Row:
             return State.FAILED
         if self.support != "supported":
             return State.NOT_OFFERED
-        return State.PROVED if self.exercised else State.NOT_EXERCISED
+        if not self.exercised:
+            return State.NOT_EXERCISED
+        return State.PARTLY if self.missing else State.PROVED
 
     @property
     def name(self) -> str:
@@ -126,10 +207,32 @@ class Row:
             "support": self.support,
             "source": self.source,
             "checks": len(self.records),
+            "missing": self.missing,
             "failures": [
                 {"check": record.check, "case": record.case, "message": record.message} for record in self.failures
             ],
         }
+
+
+@dataclass(frozen=True)
+class NotExamined:
+    """A check of the kit that did not run in all its cases. `everywhere`: all of them belong to rows and areas of which
+    nothing was exercised, and that is told of those.
+    """
+
+    check: str
+    cases: int
+    of: int
+    why: str
+    everywhere: bool
+
+    @property
+    def words(self) -> str:
+        how_many = "" if self.cases == self.of else f" in {self.cases} of {self.of} cases"
+        return f"{self.check} was not examined{how_many}: {self.why}"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"check": self.check, "cases": self.cases, "of": self.of, "why": self.why}
 
 
 @dataclass
@@ -140,11 +243,14 @@ class SubjectReport:
     provider: str
     rows: list[Row]
     areas: list[Row]
-    provided: tuple[str, ...] = ()
+    about: About
+    missing: list[NotExamined] = field(default_factory=list)
+    namesakes: tuple[str, ...] = ()
 
     @property
     def conforms(self) -> bool:
-        return all(row.state in (State.PROVED, State.NOT_OFFERED) for row in (*self.rows, *self.areas))
+        rows = (*self.rows, *self.areas)
+        return all(row.state in (State.PROVED, State.NOT_OFFERED) for row in rows) and not any(self.not_proved())
 
     def not_proved(self) -> Iterator[str]:
         """What is not proved, in words."""
@@ -154,6 +260,14 @@ class SubjectReport:
         for row in self.areas:
             if row.state is State.NOT_EXERCISED:
                 yield f"{self.name}: {row.name} was not examined"
+        for check in self.missing:
+            if not check.everywhere:
+                yield f"{self.name}: {check.words}"
+        for one in self.about.unsaid:
+            if not one.reason:
+                yield f"{self.name}: {one.words}"
+        if self.namesakes:
+            yield f"{self.name}: several subjects are called so: {', '.join(self.namesakes)}; give each a `name`"
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -162,6 +276,8 @@ class SubjectReport:
             "conforms": self.conforms,
             "rows": [row.to_dict() for row in self.rows],
             "areas": [row.to_dict() for row in self.areas],
+            "missing": [check.to_dict() for check in self.missing],
+            "unsaid": [one.to_dict() for one in self.about.unsaid],
         }
 
 
@@ -171,10 +287,12 @@ class Report:
 
     subjects: list[SubjectReport]
     complete: bool = True
+    broken: tuple[str, ...] = ()
+    """Files of tests that could not be read."""
 
     @property
     def conforms(self) -> bool:
-        return bool(self.subjects) and all(subject.conforms for subject in self.subjects) and not self.not_proved()
+        return all(subject.conforms for subject in self.subjects) and not self.not_proved()
 
     @property
     def failures(self) -> list[Record]:
@@ -183,23 +301,38 @@ class Report:
         ]
 
     def not_proved(self) -> list[str]:
-        return [words for subject in self.subjects for words in subject.not_proved()] + list(self._of_no_account())
+        """What keeps the adapters from conforming besides failures, in words."""
+        found = [f"{place} could not be read: what it examines was not examined" for place in self.broken]
+        if not self.subjects:
+            found.append("nothing was examined: no check of the kit was run")
+        found += [words for subject in self.subjects for words in subject.not_proved()]
+        return [*found, *self._of_flavours_only(), *self._of_no_account()]
+
+    def _of_flavours_only(self) -> Iterator[str]:
+        for provider in dict.fromkeys(subject.provider for subject in self.subjects):
+            if all(subject.about.flavour for subject in self.subjects if subject.provider == provider):
+                yield f"{provider}: every subject is examined by FlavourConformance; one has to be by Conformance"
 
     def _of_no_account(self) -> Iterator[str]:
         """Rows of a provider's table that the accounts of its subjects do not have."""
         for provider in dict.fromkeys(subject.provider for subject in self.subjects):
             subjects = [subject for subject in self.subjects if subject.provider == provider]
             known = {row.name for subject in subjects for row in subject.rows if row.support == "supported"}
-            for name in dict.fromkeys(name for subject in subjects for name in subject.provided):
+            for name in dict.fromkeys(name for subject in subjects for name in subject.about.provided):
                 if name not in known:
                     yield f"{provider}: {name} is declared as supported, and no subject has an account that offers it"
 
     @classmethod
-    def of(cls, records: Iterable[Record], *, complete: bool = True) -> Report:
+    def of(cls, records: Iterable[Record], *, complete: bool = True, broken: Iterable[str] = ()) -> Report:
         by_subject: dict[str, list[Record]] = {}
         for record in records:
             by_subject.setdefault(record.subject, []).append(record)
-        return cls([_subject(name, found) for name, found in by_subject.items()], complete)
+        elsewhere: dict[str, set[tuple[str, str]]] = {}
+        for found in by_subject.values():
+            if not _about(found).flavour:
+                elsewhere.setdefault(found[0].provider, set()).update(_about(found).offered)
+        subjects = [_subject(name, found, elsewhere.get(found[0].provider)) for name, found in by_subject.items()]
+        return cls(subjects, complete, tuple(broken))
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -207,6 +340,7 @@ class Report:
             "gateway": __version__,
             "complete": self.complete,
             "conforms": self.conforms,
+            "not_proved": self.not_proved() if self.complete or not self.subjects else [],
             "subjects": [subject.to_dict() for subject in self.subjects],
         }
 
@@ -243,6 +377,8 @@ def _is_report(data: Any) -> bool:
                 for name, kind in _SHOWN.items()
             )
             and all(isinstance(subject["name"], str) for subject in data["subjects"])
+            and all(isinstance(words, str) for words in data["not_proved"])
+            and all(isinstance(one[name], str) for one in _unsaid(data) for name in ("topic", "words", "reason"))
         )
     except (KeyError, TypeError):
         return False
@@ -258,24 +394,78 @@ _SHOWN: Mapping[str, type] = {
 }
 
 
-def _subject(name: str, records: list[Record]) -> SubjectReport:
+def _unsaid(data: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for subject in data["subjects"]:
+        yield from subject["unsaid"]
+
+
+def _about(records: Iterable[Record]) -> About:
+    return next((record.about for record in records if record.about is not None), About(identity=""))
+
+
+def _due(about: About, elsewhere: Collection[tuple[str, str]] | None) -> list[Due]:
+    """What has to be examined of a subject. Of a flavour, what depends on flavours, and everything of the rows that no
+    other account offers.
+    """
+    if not about.flavour or elsewhere is None:
+        return list(about.due)
+    return [
+        one for one in about.due if one.of_flavours or ((one.operation, one.variant) in about.offered - set(elsewhere))
+    ]
+
+
+def _subject(name: str, records: list[Record], elsewhere: Collection[tuple[str, str]] | None) -> SubjectReport:
+    """`elsewhere` are the rows of the provider's accounts that are examined as a whole."""
     from gateway.testing.conformance.cases import ALWAYS
 
-    table = next((record.table for record in records if record.table), ())
+    told = [record.about for record in records if record.about is not None]
+    about = _about(records)
+    due = _due(about, elsewhere)
     rows = {
         (row["operation"], row["variant"]): Row(
             row["operation"], row["variant"], row["grade"], row["support"], row["source"]
         )
-        for row in table
+        for row in about.table
     }
     areas = {area: Row(area) for area in ALWAYS}
+
+    def row_of(one: Record | Due) -> Row:
+        row = rows.get((one.operation, one.variant)) if one.area not in ALWAYS else None
+        return row or areas.setdefault(one.area, Row(one.area))
+
     for record in records:
-        row = rows.get((record.operation, record.variant)) if record.area not in areas else None
-        if row is None:
-            row = areas.setdefault(record.area, Row(record.area))
-            row.exercised = True
+        if record.not_counted and not record.message:
+            continue
+        row = row_of(record)
         row.records.append(record)
-        if record.check.startswith(exercising) and record.passed:
+        if record.passed and (record.check.startswith(exercising) or row.name in areas):
             row.exercised = True
-    provided = next((record.provided for record in records if record.table), ())
-    return SubjectReport(name, records[0].provider, list(rows.values()), list(areas.values()), provided)
+    counted = {(record.check, record.case) for record in records if not record.not_counted}
+    lacking = [one for one in due if (one.check, one.case) not in counted]
+    for one in lacking:
+        row_of(one).missing += 1
+    return SubjectReport(
+        name,
+        records[0].provider,
+        list(rows.values()),
+        list(areas.values()),
+        about,
+        list(_not_examined(about, records, due, lacking, row_of)),
+        tuple(sorted({one.identity for one in told})) if len({one.identity for one in told}) > 1 else (),
+    )
+
+
+def _not_examined(
+    about: About, records: list[Record], due: list[Due], lacking: list[Due], row_of: Callable[[Due], Row]
+) -> Iterator[NotExamined]:
+    whys = {record.check: record.not_counted for record in records if record.not_counted}
+    for check in dict.fromkeys(one.check for one in lacking):
+        without = [one for one in lacking if one.check == check]
+        why = about.altered.get(check) or whys.get(check)
+        yield NotExamined(
+            check,
+            len(without),
+            sum(one.check == check for one in due),
+            why or "no test of the run is about it",
+            everywhere=not why and all(row_of(one).state is State.NOT_EXERCISED for one in without),
+        )

@@ -11,7 +11,8 @@ from gateway.testing.conformance.bench import Bench
 from gateway.testing.conformance.cases import Case, Suite, checks_of
 from gateway.testing.conformance.colours import COLOURS
 from gateway.testing.conformance.faults import Nonconforming
-from gateway.testing.conformance.report import Record, Report
+from gateway.testing.conformance.report import About, Record, Report
+from gateway.testing.conformance.standard import due_of, is_of_the_kit
 from gateway.testing.conformance.subject import Subject
 from gateway.testing.conformance.suites import Conformance
 
@@ -34,6 +35,7 @@ def examine(
     """
     examined = type("Examined", (suite,), {"subject": subject})
     records: list[Record] = []
+    about = About.of(subject(), due_of(subject), [suite])
     stopped = False
     quiet = logging.NullHandler()  # what the gateway warns about is no news of the kit
     logging.getLogger().addHandler(quiet)
@@ -43,11 +45,13 @@ def examine(
         for name, cases in checks_of(examined):
             if stopped or (checks is not None and name not in checks):
                 continue
+            other = "" if is_of_the_kit(name, getattr(examined, name)) else f"{suite.__name__} overrides it"
             for case in cases(examined()):
                 if (areas is not None and case.area not in areas) or (case.colour and case.colour not in colours):
                     continue
                 message = _message(examined, name, bench, case)
-                records.append(Record.of(bench.subject, case, name, message, table=not records))
+                told = None if records else about
+                records.append(Record.of(bench.subject, case, name, message, not_counted=other, about=told))
                 if message and until_failure:
                     stopped = True
                     break

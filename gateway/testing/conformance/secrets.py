@@ -10,6 +10,7 @@ from gateway.config import account_settings
 from gateway.testing.conformance.bench import ACCOUNT, Bench, plugins_of
 from gateway.testing.conformance.scanning import texts_of
 from gateway.testing.conformance.subject import Subject
+from gateway.testing.conformance.unsaid import never_public
 
 if TYPE_CHECKING:
     from gateway.contracts import Auth
@@ -21,12 +22,13 @@ _TABLES = ("auth", "callback")
 
 def secret_texts(subject: Subject, settings: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Every text of the tables `auth` and `callback` with its path, but for `kind` and what the subject calls
-    public.
+    public. A part of the credentials that is secret stays one, whatever the subject calls it.
     """
     found = []
+    public = subject.public - never_public(subject, settings) if subject.public else subject.public
     for table in _TABLES:
         for path, text in texts_of(settings.get(table, {}), table):
-            if path not in subject.public and not path.endswith(".kind") and len(text) >= 8:
+            if path not in public and not path.endswith(".kind") and len(text) >= 8:
                 found.append((path, text))
     return found
 
