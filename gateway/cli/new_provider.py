@@ -66,12 +66,14 @@ def new_provider(
 
 def _is_free(provider: NewProvider, plugins: Plugins) -> None:
     """Raises Conflict when the provider's name, or the plugin's, is that of an installed one."""
-    taken = plugins.origins.get(provider.name)
-    taken = taken or next((plugin for plugin in plugins.loaded if plugin.name == provider.name), None)
+    called = (plugin for plugin in plugins.loaded if plugin.name == provider.name)
+    installed = (plugin for plugin in called if plugin.name not in plugins.missing)
+    claiming = [*plugins.claims.get(provider.name, ()), *installed]
+    taken = plugins.origins.get(provider.name) or next(iter(claiming), None)
     if taken is not None:
         raise Conflict(
             f"the name {provider.name!r} is taken by {taken.distribution} {taken.version}, which is installed here",
-            hint="choose another one: of two plugins with one name only the first is loaded",
+            hint="choose another one: of two plugins with one name neither is loaded",
         )
 
 

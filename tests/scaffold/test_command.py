@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -102,3 +103,31 @@ def test_so_is_that_of_a_plugin_that_failed(
     plugins._load.cache_clear()
     done = cli("acme")
     assert (done.exit_code, "is taken by somebodys-acme 4.5" in done.stderr) == (1, True)
+
+
+def test_so_is_one_that_two_claim(
+    cli: Run, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path_factory.mktemp("site")
+    text = """
+from gateway.hookspecs import hookimpl
+from support.toy import provider
+
+@hookimpl
+def gateway_register_providers(register):
+    register(provider("acme"))
+"""
+    for name in ("claim_one", "claim_two"):
+        install(site, name, version="4.5", points={name: name}, files={f"{name}.py": text})
+    monkeypatch.syspath_prepend(site)
+    plugins._load.cache_clear()
+    done = cli("acme")
+    assert (done.exit_code, "is taken by claim_one 4.5" in done.stderr) == (1, True)
+    for name in ("claim_one", "claim_two"):
+        monkeypatch.delitem(sys.modules, name)
+
+
+def test_a_name_that_is_only_asked_for_is_free(cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_PLUGINS", "aurpay,acme")
+    assert cli("acme").exit_code == 0
+    assert (tmp_path / "gateway-acme" / "pyproject.toml").exists()
