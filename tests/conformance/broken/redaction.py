@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import logging
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -121,3 +123,67 @@ class ShowsItsRequests(AcmeAdapter):
         # The sandbox takes no such path: what is looked at is what was asked for.
         request = Request("GET", f"/orders/{provider_id}", query=(("as", secret.reveal()),), parse=self.read_order)
         return (yield request)  # type: ignore[no-any-return]
+
+
+@fails("test_what_identifies_a_key_does_not_reveal_it", "auth.key_id holds the secret auth.secret in Base64")
+class NamesItselfInBase64(SignedAuth):
+    """Makes the name of its key of the secret, in Base64."""
+
+    def __init__(self, keys: Keys) -> None:
+        super().__init__(keys)
+        self.key_id = base64.b64encode(b"acme:" + keys.secret.encode()).decode()
+
+
+@fails("test_what_identifies_a_key_does_not_reveal_it", "auth.key_id holds the secret auth.secret backwards")
+class NamesItselfBackwards(SignedAuth):
+    """Makes the name of its key of the secret, written backwards."""
+
+    def __init__(self, keys: Keys) -> None:
+        super().__init__(keys)
+        self.key_id = keys.secret.reveal()[::-1]
+
+
+@fails("test_no_secret_is_in_the_store", "the store's files hold a secret: auth.secret in hex")
+class StoresTheKeyInHex(AcmeAdapter):
+    """Keeps the secret in a warning in hex, which is stored with the order."""
+
+    def order(self, data: dict[str, Any]) -> ProviderOrder:
+        kept = self.settings.auth.secret.encode().hex()
+        return super().order(data).model_copy(update={"warnings": (f"read with {kept}",)})
+
+
+@fails(_CALL, "auth.secret stands in what orders.create:coin prints")
+class PrintsItsKey(AcmeAdapter):
+    """Writes its key to the standard error."""
+
+    def order(self, data: dict[str, Any]) -> ProviderOrder:
+        sys.stderr.write(f"reading with {self.settings.auth.secret.reveal()}\n")
+        return super().order(data)
+
+
+@fails(_CALL, "the secret auth.secret only signs, and goes out in the header x-debug of orders.create:coin")
+class SendsWhatSigns(SignedAuth):
+    """Sends the secret that signs along in a header."""
+
+    def sign(self, request: Request, signing: Signing) -> Request:
+        signed = super().sign(request, signing)
+        return replace(signed, headers={**signed.headers, "X-Debug": self._keys.secret.reveal()})
+
+
+@fails(_CALL, "the secret auth.secret only signs, and goes out in the header authorization of orders.create:coin")
+class SendsWhatSignsAsAPassword(SignedAuth):
+    """Sends the secret that signs along as the password of HTTP's basic authentication."""
+
+    def sign(self, request: Request, signing: Signing) -> Request:
+        signed = super().sign(request, signing)
+        password = base64.b64encode(b"acme:" + self._keys.secret.encode()).decode()
+        return replace(signed, headers={**signed.headers, "Authorization": f"Basic {password}"})
+
+
+@fails(_CALL, "the secret auth.key goes out in the header user-agent of orders.create:coin, where it does not belong")
+class NamesTheKeyInTheUserAgent(SignedAuth):
+    """Sends the key in a further header, which others write into their logs."""
+
+    def sign(self, request: Request, signing: Signing) -> Request:
+        signed = super().sign(request, signing)
+        return replace(signed, headers={**signed.headers, "User-Agent": f"acme/{self._keys.key.reveal()}"})

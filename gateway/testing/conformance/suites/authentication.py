@@ -12,6 +12,7 @@ from gateway.exchange import Request, Signing
 from gateway.testing.conformance.bench import Bench, adapter_of, supported
 from gateway.testing.conformance.cases import Case, Suite, check
 from gateway.testing.conformance.colours import COLOURS
+from gateway.testing.conformance.disguises import readable_in
 from gateway.testing.conformance.faults import fault
 from gateway.testing.conformance.scanning import texts_of
 from gateway.testing.conformance.secrets import secret_texts, secrets_known
@@ -116,9 +117,10 @@ class AuthenticationSuite(Suite):
         bench.start()
         auth = _ready(bench)
         for path, text in secret_texts(bench.subject, bench.settings):
-            if text in auth.key_id:
+            if found := readable_in(auth.key_id, text):
                 fault(
-                    f"auth.key_id holds the secret {path}", expected="a fingerprint of the key, such as part of a hash"
+                    f"auth.key_id holds the secret {' '.join((path, found[0])).strip()}",
+                    expected="a fingerprint of the key, such as part of a hash",
                 )
 
     @check(_once)

@@ -1,4 +1,5 @@
-"""Secrets stay secret: in logs at DEBUG, errors, tracebacks, reprs, JSON, addresses and the store's files.
+"""Secrets stay secret: in logs at DEBUG, what is printed, errors, tracebacks, reprs, JSON, addresses and the store's
+files; as they are, backwards, in hex, in Base64 and percent-encoded.
 
 The canaries are the account's own secrets, and what answers reveal: card numbers, issued keys.
 """
@@ -23,6 +24,7 @@ from gateway.testing.conformance.bench import Bench, Play
 from gateway.testing.conformance.calls import Call
 from gateway.testing.conformance.cases import Case, Suite, check, rows
 from gateway.testing.conformance.colours import COLOURS, SYNC
+from gateway.testing.conformance.disguises import elsewhere, readable_in
 from gateway.testing.conformance.faults import fault
 from gateway.testing.conformance.secrets import secret_texts
 from gateway.testing.conformance.subject import Subject
@@ -65,6 +67,14 @@ def _all_rows(subject: Subject) -> Iterator[Case]:
 
 
 @contextlib.contextmanager
+def everything_printed() -> Iterator[io.StringIO]:
+    """All that is written to `sys.stdout` and `sys.stderr`."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        yield said
+
+
+@contextlib.contextmanager
 def everything_logged() -> Iterator[io.StringIO]:
     """All that any logger of this process says, down to DEBUG."""
     said = io.StringIO()
@@ -93,7 +103,7 @@ class RedactionSuite(Suite):
         prepared = play.prepared(call)
         play.watch.forget()
         before = len(bench.tapped.exchanges)
-        with everything_logged() as said:
+        with everything_logged() as said, everything_printed() as printed:
             result = call.make(play, prepared)
         own = play.watch.runs[-1] if play.watch.runs else None
         revealed: Canaries = []
@@ -110,6 +120,7 @@ class RedactionSuite(Suite):
         canaries = _canaries(bench) + [(what, text) for what, text in revealed if len(text) >= _SHORTEST]
         canaries += _card_numbers(call, bench.tapped.exchanges[before:])
         _not_in(said.getvalue(), canaries, f"logs at DEBUG during {call.name}")
+        _not_in(printed.getvalue(), canaries, f"what {call.name} prints")
         _not_in(scanning.shown(result), canaries, f"the result of {call.name} (repr, str, JSON)")
         if own is not None:
             _not_in(scanning.shown(own.result), canaries, f"the adapter's own result of {call.name} (repr, str, JSON)")
@@ -118,6 +129,8 @@ class RedactionSuite(Suite):
         if not bench.subject.key_in_address:
             addresses = " ".join(f"{one.path}?{one.query}" for one in bench.tapped.exchanges[before:])
             _not_in(addresses, canaries, f"the address that {call.name} calls, which proxies write into their logs")
+        for exchange in bench.tapped.exchanges[before:]:
+            _goes_out_where_it_belongs(bench, call, exchange)
 
     @check(_rows)
     def test_an_answer_that_repeats_secrets_does_not_reveal_them(self, bench: Bench, case: Case) -> None:
@@ -134,11 +147,12 @@ class RedactionSuite(Suite):
                 status=status, times=20, body=json.dumps(echo), headers={"Content-Type": "application/json"}
             )
             bench.strike(play, call.operation, answer)
-            with everything_logged() as said:
+            with everything_logged() as said, everything_printed() as printed:
                 told = _told(play, call, prepared)
             bench.server.faults(bench.name).clear()
             _not_in(told, canaries, f"the error of {call.name} (its text, traceback or data) after HTTP {status}")
             _not_in(said.getvalue(), canaries, f"logs at DEBUG during {call.name} after HTTP {status}")
+            _not_in(printed.getvalue(), canaries, f"what {call.name} prints after HTTP {status}")
             _not_in(repr(play.gw.journal.list()), canaries, f"the journal after {call.name} and HTTP {status}")
 
     @check(_once)
@@ -186,10 +200,11 @@ class RedactionSuite(Suite):
             file.read_bytes() for file in sorted(bench.folder.glob(f"{case.colour}.db*")) if file.is_file()
         )
         assert kept, "the store has no file"
+        stored = kept.decode("latin-1")
         for what, text in canaries:
-            if text.encode() in kept:
+            if found := readable_in(stored, text):
                 fault(
-                    f"the store's files hold a secret: {what}",
+                    f"the store's files hold a secret: {' '.join((what, found[0])).strip()}",
                     expected="nothing secret: results keep it as Secret, and answers as Raw",
                     look_at="fields of results that hold it as a plain text",
                 )
@@ -229,15 +244,33 @@ def _card_numbers(call: Call, exchanges: Iterable[Exchange]) -> Canaries:
 
 def _not_in(text: str, canaries: Canaries, where: str) -> None:
     for what, canary in canaries:
-        if canary in text:
-            at = text.index(canary)
-            around = text[max(0, at - 60) : at] + "«here»" + text[at + len(canary) : at + len(canary) + 40]
+        if found := readable_in(text, canary):
+            form, seen = found
+            at = text.index(seen)
+            around = text[max(0, at - 60) : at] + "«here»" + text[at + len(seen) : at + len(seen) + 40]
             fault(
-                f"a secret is shown: {what} stands in {where}",
+                f"a secret is shown: {' '.join((what, form)).strip()} stands in {where}",
                 expected="gateway.secrets.Secret in settings and results; `reveal()` only where it is sent",
                 found=" ".join(around.split()),
                 look_at="__repr__, dataclasses and f-strings of the adapter, and log calls",
             )
+
+
+def _goes_out_where_it_belongs(bench: Bench, call: Call, exchange: Exchange) -> None:
+    for path, place, belongs in elsewhere(bench.subject, bench.settings, _canaries(bench), exchange):
+        if not belongs:
+            fault(
+                f"the secret {path} only signs, and goes out in {place} of {call.name}",
+                expected="nowhere on the way: no check value sends it; whoever has it can sign",
+                look_at="sign() of the adapter's auth, and the requests of the adapter; or a SignatureVector that "
+                "leaves out where it is sent",
+            )
+        fault(
+            f"the secret {path} goes out in {place} of {call.name}, where it does not belong",
+            expected=f"only {', '.join(sorted(belongs))}, as the check values have it",
+            look_at="sign() of the adapter's auth, and the requests of the adapter; or a SignatureVector that leaves "
+            "out where it is sent",
+        )
 
 
 def _told(play: Play, call: Call, prepared: object) -> str:
