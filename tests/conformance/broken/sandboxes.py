@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.requests import Request
 
+from conformance.acme import SignedAuth
 from conformance.acme_sandbox import KEY, AcmeSandbox
 from conformance.acme_subject import Acme
 from conformance.broken.fault import fails
@@ -56,3 +57,15 @@ class LooksForWordsElsewhere(Acme):
     """Says that the provider's word stands where no answer has anything, so that no word was ever tried."""
 
     words = (StatusWords("orders.get", "data.state", {"paid": "paid"}), *Acme.words[1:])
+
+
+@fails(
+    "test_nothing_shows_its_secrets",
+    "auth.secret stands in the repr of the adapter's auth",
+    public=frozenset({"auth.key", "auth.secret"}),
+)
+class CallsItsSecretPublic(SignedAuth):
+    """Says that the secret of the account is public, and shows it when it is printed."""
+
+    def __repr__(self) -> str:
+        return f"SignedAuth({self._keys.secret.reveal()})"
