@@ -203,7 +203,7 @@ class Verdict:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         complete = not self._is_partial and not session.shouldstop and not session.shouldfail
-        self.report = Report.of(self._records, complete=complete, broken=self._broken)
+        self.report = Report.of(self._records, complete=complete, broken=dict.fromkeys(self._broken))
         if complete and self.report.not_proved() and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if self._where is not None:
