@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from conformance.acme import WINDOW, AcmeAdapter, signature
+from conformance.acme_sandbox import AcmeSandbox
 from conformance.broken.fault import fails
 from gateway.contracts import IncomingCallback, NewOrder, Notice, Proof
 from gateway.exchange import Request
@@ -159,6 +160,30 @@ class BelievesTheBody(AcmeAdapter):
         read = super().order(data)
         believed = self.told is not None and read.provider_id == self.told
         return read.model_copy(update={"status": OrderStatus.PAID}) if believed else read
+
+
+class SignsNoBody(AcmeSandbox):
+    def _proof(self, secret: str, url: str, body: bytes) -> dict[str, str]:
+        return super()._proof(secret, url, b"")
+
+
+@fails(
+    "test_what_a_body_says_is_read_at_the_provider_first",
+    "a genuine callback of another order whose body was changed to name the order was believed",
+    sandbox=lambda self: SignsNoBody(),
+)
+class BelievesTheBodyOfAGenuineOne(BelievesTheBody):
+    """Believes the body of a callback whose proof is right, where the proof does not cover the body."""
+
+    def read_callback(self, callback: IncomingCallback) -> Notice:
+        before = self.told
+        notice = super().read_callback(callback)
+        if notice.proof is not Proof.MATCHES:
+            self.told = before
+        return notice
+
+    def proof(self, callback: IncomingCallback) -> Proof:
+        return super().proof(replace(callback, body=b""))
 
 
 @fails(_REPLAYED, "callbacks that came again changed what the order has received")
