@@ -174,9 +174,8 @@ class OpenAccount:
 
     def learn_secrets(self) -> None:
         """Hide what the account's keys hold now (an obtained key) from every report as well."""
-        for held in (self.unsigned, *self.ring.keys):
-            self.redactor.learn(held.auth.secrets())
-            self.redactor.learn(secrets_in(held.credentials))
+        keys = (self.unsigned, *self.ring.keys)
+        self.redactor.learn(secret for held in keys for secret in (*held.auth.secrets(), *secrets_in(held.credentials)))
 
     def backoff(self, sending: int, first: float, longest: float) -> float:
         """Full jitter: anything between nothing and the doubled pause."""

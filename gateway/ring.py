@@ -1,8 +1,8 @@
 """An account's keys, ready to sign, and the choice among them: the least powerful key that can do the job.
 
 For every operation: of the active keys those of the account's pool that have the permission and admit the gateway's
-addresses; of these the ones with the fewest permissions; of these the one with the most rate headroom. A key that the
-provider has refused is used only where no other is left.
+addresses; of these the ones with the fewest permissions, of as many the less dangerous; of these the one with the most
+rate headroom. A key that the provider has refused is used only where no other is left.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from gateway.contracts.adapter import Auth, LoginAuth, NoAuth
 from gateway.engine.rates import Headrooms, RateWindow
-from gateway.errors import GatewayError, NotFound, Outcome, PermissionDenied
+from gateway.errors import GatewayError, Outcome, PermissionDenied
 from gateway.models.keys import ApiKey, KeyState, Permission
 
 __all__ = ["Address", "HeldKey", "Ring"]
@@ -99,7 +99,7 @@ class _Snapshot:
 
 
 class Ring:
-    """The keys of one account. `fixed` ones are those of its settings, and never change."""
+    """The keys of one account: those of its ring in the store, or the one of its settings."""
 
     def __init__(self, account: str, *, egress: Iterable[Address] = (), pool: str | None = None) -> None:
         self.account = account
@@ -143,17 +143,6 @@ class Ring:
         with self._lock:
             held.key = held.key.model_copy(update=changes)
             self._snapshot = _Snapshot(self._snapshot.keys)
-
-    def get(self, label: str) -> HeldKey:
-        """Raises NotFound."""
-        for held in self.keys:
-            if held.label == label:
-                return held
-        raise NotFound(
-            f"the ring of {self.account} has no key {label!r}",
-            account=self.account,
-            hint="it has " + (", ".join(held.label for held in self.keys) or "none; `gateway keys create` makes one"),
-        )
 
     def choose(self, permissions: frozenset[Permission], now: float, *, without: Collection[HeldKey] = ()) -> HeldKey:
         """The key for this work. `now` is of the monotonic clock. Raises PermissionDenied; nothing was sent."""

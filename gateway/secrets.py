@@ -173,16 +173,20 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[Secret] = ()) -> None:
         self._secrets: tuple[str, ...] = ()
+        self._learnt: frozenset[str] = frozenset()
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[Secret]) -> None:
         """Know further secrets from now on. Texts under four characters are left out: hiding them would hide
         everything.
         """
-        texts = [secret.reveal() for secret in secrets]
-        found = {written for text in texts if len(text) >= 4 for written in _written(text)} | set(self._secrets)
+        texts = {text for secret in secrets if len(text := secret.reveal()) >= 4} - self._learnt
+        if not texts:  # as at most of the times that a ring is read again
+            return
+        found = {written for text in texts for written in _written(text)} | set(self._secrets)
         # Longest first, so that a secret that contains another is hidden whole.
         self._secrets = tuple(sorted(found, key=len, reverse=True))
+        self._learnt |= texts  # only now: another thread goes by it
 
     def text(self, text: str) -> str:
         for secret in self._secrets:

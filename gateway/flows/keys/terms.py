@@ -179,8 +179,10 @@ def one_pool(opened: OpenAccount, rows: Iterable[KeyRow], pool: str) -> None:
         return
     others = sorted({row.key.pool for row in rows if signs(opened, row.key)} - {pool})
     if others:
+        differ_by = opened.key_rules().differ_by
         raise InvalidRequest(
-            f"the ring has keys of the pool {', '.join(others)}, this one would be of {pool}; nothing was changed",
+            f"the ring has keys of the pool {', '.join(others)}, this one would be of {pool}"
+            f"{f' (pools differ by {differ_by})' if differ_by else ''}; nothing was changed",
             account=opened.name,
             hint=f'say which pool works: accounts.{opened.name}.key_pool = "{others[0]}"',
         )
