@@ -887,7 +887,7 @@ class Keys(_Namespace):
         permissions: Iterable[Permission | str] | None = None,
         networks: Iterable[str] | Literal["any"] | None = None,
         pool: str | None = None,
-        expires_at: datetime | None = None,
+        expires_at: datetime | Literal["never"] | None = None,
         by: str | None = None,
     ) -> ApiKey:
         """Record what was changed at the provider (`guide("edit", …)` says how); None leaves a thing as it is. Sends
@@ -907,8 +907,16 @@ class Keys(_Namespace):
         )
 
     def retire(self, label: str, *, account: str, by: str | None = None) -> ApiKey:
-        """Give the key no new work; what is under way ends with it. It stays valid at the provider. May be repeated."""
+        """Give the key no new work; what is under way ends with it. It stays valid at the provider. May be repeated.
+        `activate` takes it back into use.
+        """
         return self._gateway._run(flows.keys.retire(self._core, account, label, actor=by or _who()))
+
+    def activate(self, label: str, *, account: str, by: str | None = None) -> ApiKey:
+        """Give new work to a retired key again: the wrong one was retired, or its successor does not work. Sends
+        nothing; may be repeated. Raises Conflict for a key that is revoked or expired.
+        """
+        return self._gateway._run(flows.keys.activate(self._core, account, label, actor=by or _who()))
 
     def rotate(
         self,

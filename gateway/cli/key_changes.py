@@ -55,6 +55,7 @@ def add(app: typer.Typer) -> None:
     app.command("edit", epilog=example(f"gateway keys edit Payout1 {account} --ip 203.0.113.0/24"))(edit)
     app.command("rotate", epilog=example(f"gateway keys rotate Payout1 Payout2 {account}"))(rotate)
     app.command("retire", epilog=example(f"gateway keys retire Payout1 {account}"))(retire)
+    app.command("activate", epilog=example(f"gateway keys activate Payout1 {account}"))(activate)
     app.command("revoke", epilog=example(f"gateway keys revoke Payout1 {account}"))(revoke)
     app.command("delete", epilog=example(f"gateway keys delete Payout1 {account}"))(delete)
     app.command("delete-all", epilog=example(f"gateway keys delete-all {account}"))(delete_all)
@@ -108,6 +109,7 @@ def edit(
     any_ip: Annotated[bool, typer.Option("--any-ip", help="It works from anywhere from now on.")] = False,
     pool: Pool = None,
     expires: Expires = None,
+    no_expiry: Annotated[bool, typer.Option("--no-expiry", help="It does not expire, as far as is known.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="It was changed at the provider: do not ask.")] = False,
     config: ConfigFile = None,
     as_json: AsJson = False,
@@ -119,6 +121,8 @@ def edit(
     here = session(context, config, as_json)
     if ip and any_ip:
         misuse("--ip and --any-ip exclude each other")
+    if expires and no_expiry:
+        misuse("--expires and --no-expiry exclude each other")
     with here.gateway() as gateway:
         name = only_account(gateway, account)
         if permission or ip or any_ip:
@@ -139,7 +143,7 @@ def edit(
             permissions=permission or None,
             networks="any" if any_ip else ip or None,
             pool=pool,
-            expires_at=moment(expires, "--expires"),
+            expires_at="never" if no_expiry else moment(expires, "--expires"),
         )
         here.done(f"the key {label} was changed", seen(name, label))
     here.output.one(key, ONE, data_of)
@@ -194,9 +198,10 @@ def retire(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give a key no new work, for good; what is under way ends with it. Asks first, unless --yes.
+    """Give a key no new work; what is under way ends with it. Asks first, unless --yes.
 
-    It stays valid at the provider until it is ended there: `gateway keys revoke` is the next step.
+    It stays valid at the provider until it is ended there: `gateway keys revoke` is the next step, and
+    `gateway keys activate` the way back.
     """
     here = session(context, config, as_json)
     with here.gateway() as gateway:
@@ -204,9 +209,25 @@ def retire(
         key = gateway.keys.get(label, account=name)
         others = [one.label for one in gateway.keys.list(account=name) if one.label != label and one.state == "active"]
         left = f"left are {', '.join(others)}" if others else "no other active key is left"
-        here.confirm(f"Give the key {key.label} of {chosen(gateway, name)} no new work, for good ({left})?", yes=yes)
+        here.confirm(f"Give the key {key.label} of {chosen(gateway, name)} no new work ({left})?", yes=yes)
         key = gateway.keys.retire(label, account=name)
         here.done(f"the key {label} is retiring", seen(name, label))
+    here.output.one(key, ONE, data_of)
+
+
+def activate(
+    context: typer.Context,
+    label: Label,
+    account: AccountName = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give new work to a key that is retiring again: the wrong one was retired, or its successor does not work."""
+    here = session(context, config, as_json)
+    with here.gateway() as gateway:
+        name = only_account(gateway, account)
+        key = gateway.keys.activate(label, account=name)
+        here.done(f"the key {label} is active", seen(name, label))
     here.output.one(key, ONE, data_of)
 
 

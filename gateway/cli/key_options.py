@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ import typer
 from gateway.cli import completion
 from gateway.cli.output import shown
 from gateway.cli.session import misuse
+from gateway.cli.unseen import typed_unseen
 from gateway.contracts import KeyKind, KeyPart
 from gateway.errors import GatewayError
 from gateway.models.keys import NewKey, Permission
@@ -123,7 +123,7 @@ def read_part(part: KeyPart, *, exact: bool = False) -> Secret:
     """
     on_terminal, prompt = sys.stdin.isatty(), f"{shown(part.title[0].upper() + part.title[1:])}: "
     if on_terminal and not part.public:
-        text = getpass.getpass(prompt, stream=sys.stderr)
+        text = typed_unseen(prompt)
     else:
         if on_terminal:
             sys.stderr.write(prompt)

@@ -5,7 +5,6 @@ None of it needs a configuration that is right in everything else: the secrets t
 
 from __future__ import annotations
 
-import getpass
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from gateway.api import _who
+from gateway.cli.unseen import typed_unseen
 from gateway.config import DEFAULT_STORE, VaultSettings, vault_settings
 from gateway.errors import GatewayError
 from gateway.references import not_configured
@@ -44,8 +44,8 @@ def entered(what: str, *, twice: bool = False) -> Secret:
         if not sys.stdin.isatty():
             text = sys.stdin.readline().rstrip("\r\n")
         else:
-            text = getpass.getpass(f"{what}: ", stream=sys.stderr)
-            if twice and text and getpass.getpass(f"{what}, once more: ", stream=sys.stderr) != text:
+            text = typed_unseen(f"{what}: ")
+            if twice and text and typed_unseen(f"{what}, once more: ") != text:
                 raise GatewayError("the two are not the same: nothing was done")
         text.encode()  # what is no text comes as surrogates, depending on the locale
     except UnicodeError:

@@ -40,7 +40,9 @@ class Permission(StrEnum):
 
 
 class KeyState(StrEnum):
-    """RETIRING gets no new work and is still valid at the provider. REVOKED and EXPIRED are final."""
+    """RETIRING gets no new work and is still valid at the provider; it can be taken back into use. REVOKED is final.
+    EXPIRED is final too, unless the expiry that was recorded was wrong.
+    """
 
     ACTIVE = "active"
     RETIRING = "retiring"

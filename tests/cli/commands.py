@@ -67,6 +67,7 @@ LINES: dict[str, Line | tuple[Line, ...]] = {
     "keys edit": Line(f"{{key}} --ip 203.0.113.7 --yes {_RING}"),
     "keys rotate": Line(f"{{key}} Payout1 {_RING}", status=1),
     "keys retire": Line(f"{{key}} --yes {_RING}"),
+    "keys activate": (Line(f"{{key}} {_RING}"), Line(f"{{revoked_key}} {_RING}", status=1)),
     "keys revoke": (Line(f"{{key}} --force --ended {_RING}"), Line(f"{{key}} {_RING}", status=1)),
     "keys delete": (Line(f"{{revoked_key}} {_RING}"), Line(f"{{key}} {_RING}", status=1)),
     "keys delete-all": (Line(f"--confirm emirex {_RING}"), Line(f"--confirm aurex {_RING}", status=1)),

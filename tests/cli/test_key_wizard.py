@@ -247,6 +247,20 @@ def test_leaving_anywhere_keeps_nothing(ring: Ring, person: Callable[..., Person
     assert "canary" not in somebody.shown
 
 
+def test_a_process_that_is_ended_while_a_secret_is_typed_leaves_a_terminal_that_shows_what_is_typed(
+    ring: Ring, person: Callable[..., Person]
+) -> None:
+    somebody = person(*CREATE)
+    walk_to(somebody, SECRET, ring)
+    until(lambda: not somebody.echoes())
+    somebody.child.terminate()
+    assert somebody.end() == 130, somebody.shown
+    assert somebody.echoes()
+    assert "error: interrupted: nothing was kept\n" in somebody.shown
+    assert_it_is_told_how_a_key_is_ended(somebody)
+    assert (ring.kept(), ring.secrets()) == ([], set())
+
+
 def test_ctrl_c_while_the_key_is_read_with_keeps_nothing(ring: Ring, person: Callable[..., Person]) -> None:
     somebody = person(*CREATE)
     walk_to(somebody, TRY_IT, ring)

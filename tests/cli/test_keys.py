@@ -276,6 +276,7 @@ def test_what_concerns_the_gateway_alone_is_changed_at_once(told: Told, ring: Ri
     ring.keep("Payout1")
     found = document(told("keys", "edit", "Payout1", *EMIREX, "--pool", "slow", "--expires", "2999-01-31", "--json"))
     assert (found["pool"], found["expires_at"]) == ("slow", "2999-01-31T00:00:00Z")
+    assert document(told("keys", "edit", "Payout1", *EMIREX, "--no-expiry", "--json"))["expires_at"] is None
 
 
 def test_a_change_needs_somebody_or_yes(told: Told, ring: Ring) -> None:
@@ -283,6 +284,7 @@ def test_a_change_needs_somebody_or_yes(told: Told, ring: Ring) -> None:
     words = ("keys", "edit", "Payout1", *EMIREX)
     assert told(*words, "--ip", "203.0.113.7").exit_code == 2
     assert told(*words, "--ip", "203.0.113.7", "--any-ip").exit_code == 2
+    assert told(*words, "--expires", "2031-01-31", "--no-expiry").exit_code == 2
     assert "nothing to change was named" in failure(told(*words, "--json"))["message"]
     assert [key.networks for key in ring.kept()] == [None]
 
@@ -296,6 +298,18 @@ def test_retiring_asks_and_tells_what_is_left(asked: Told, ring: Ring) -> None:
     result = asked("keys", "retire", "Payout1", *EMIREX, lines=("y",))
     assert "left are Payout2" in result.stderr
     assert fields(result)["state"] == "retiring"
+
+
+def test_a_retired_key_is_taken_back_into_use(told: Told, ring: Ring) -> None:
+    ring.keep("Payout1")
+    ring.keep("Payout2")
+    assert fields(told("keys", "retire", "Payout1", *EMIREX, "--yes"))["state"] == "retiring"
+    assert fields(told("keys", "revoke", "Payout2", *EMIREX, "--ended", "--force"))["state"] == "revoked"
+    assert document(told("keys", "activate", "Payout1", *EMIREX, "--json"))["state"] == "active"
+    assert fields(told("keys", "activate", "Payout1", *EMIREX))["state"] == "active"
+    refused = failure(told("keys", "activate", "Payout2", *EMIREX, "--json"))
+    assert "the key Payout2 is revoked; nothing was changed" in refused["message"]
+    assert [(key.state, key.retired_at) for key in ring.kept()] == [("active", None), ("revoked", None)]
 
 
 def test_a_rotation_tells_how_the_old_key_is_ended(told: Told, ring: Ring) -> None:

@@ -140,7 +140,7 @@ CALLS = {
         list settle show
     """,
     "Keys": """
-        add audit delete delete_all edit get guide issue list ready retire reveal revoke rotate verify
+        activate add audit delete delete_all edit get guide issue list ready retire reveal revoke rotate verify
     """,
     "Markets": """
         book list ticker trades
@@ -175,7 +175,7 @@ COMMANDS = {
         transactions worker
     """,
     "keys": """
-        add audit create delete delete-all edit guide issue list retire reveal revoke rotate show verify
+        activate add audit create delete delete-all edit guide issue list retire reveal revoke rotate show verify
     """,
     "vault": """
         check forget init put rekey

@@ -515,6 +515,10 @@ class TestEditing:
             service.forget()
             gw.wallets.list(account="shop")
             assert service.keys_used() == ["secret-key1"]
+            assert gw.keys.edit("key1", account="shop", expires_at="never").expires_at is None
+            assert gw.keys.audit()[0].detail == {"expires_at": "never"}
+            clock.advance(timedelta(days=365).total_seconds())
+            gw.wallets.list(account="shop")
 
     @pytest.mark.parametrize(
         "given",
@@ -563,6 +567,12 @@ class TestEnding:
                     call()
                 assert before.is_as_it_was()
 
+            gw.keys.retire("key1", account="shop")
+            back = gw.keys.activate("key1", account="shop", by="ada")
+            assert (back.state, back.retired_at) == ("active", None)
+            assert gw.keys.activate("key1", account="shop") == back, "again it is no change"
+            assert (gw.keys.audit()[0].action, gw.keys.audit()[0].actor) == ("activated", "ada")
+            gw.wallets.list(account="shop")
             retired = gw.keys.retire("key1", account="shop")
             assert (retired.state, retired.retired_at) == ("retiring", START)
             clock.advance(1)
@@ -578,6 +588,7 @@ class TestEnding:
             before = State(gw, place)
             for call in (
                 lambda: gw.keys.retire("key1", account="shop"),
+                lambda: gw.keys.activate("key1", account="shop"),
                 lambda: gw.keys.verify(account="shop", label="key1"),
                 lambda: gw.keys.reveal("key1", account="shop"),
                 lambda: gw.keys.add(new("key1"), account="shop"),
@@ -591,7 +602,7 @@ class TestEnding:
             with pytest.raises(NotFound):
                 gw.keys.delete("key1", account="shop")
             assert place.rows() == {}
-            done = ["added", "retired", "verified", "revoked", "add failed", "deleted"]
+            done = ["added", "retired", "activated", "retired", "verified", "revoked", "add failed", "deleted"]
             assert actions(gw.keys.audit()) == done
             # The label is free again, and so is the key.
             gw.keys.add(new("key1"), account="shop")
@@ -607,6 +618,7 @@ class TestEnding:
             clock.advance(11)
             for call in (
                 lambda: gw.keys.retire("key1", account="shop"),
+                lambda: gw.keys.activate("key1", account="shop"),
                 lambda: gw.keys.verify(account="shop", label="key1"),
                 lambda: gw.keys.edit("key1", account="shop", pool="low"),
                 lambda: gw.keys.rotate("key1", new("key3"), account="shop"),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from gateway.flows.keys.adding import add, issue, ready, rotate
-from gateway.flows.keys.changing import delete, delete_all, edit, retire, revoke
+from gateway.flows.keys.changing import activate, delete, delete_all, edit, retire, revoke
 from gateway.flows.keys.reading import audit, get, guide, listed, reveal, verify
 
 __all__ = [
+    "activate",
     "add",
     "audit",
     "delete",

@@ -1,4 +1,4 @@
-"""What becomes of a key: changed, retired, revoked, forgotten.
+"""What becomes of a key: changed, retired, taken back into use, revoked, forgotten.
 
 Its secret is taken out of the vault after it is out of use, and before it is out of the store.
 """
@@ -6,7 +6,7 @@ Its secret is taken out of the vault after it is out of use, and before it is ou
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from gateway.accounts import OpenAccount, secret_names
@@ -25,7 +25,7 @@ from gateway.store.keys import KeyRow
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["delete", "delete_all", "edit", "erase", "in_flight", "retire", "revoke"]
+__all__ = ["activate", "delete", "delete_all", "edit", "erase", "in_flight", "retire", "revoke"]
 
 
 def edit(
@@ -36,7 +36,7 @@ def edit(
     permissions: Iterable[Permission | str] | None,
     networks: Iterable[str] | Literal["any"] | None,
     pool: str | None,
-    expires_at: Any,
+    expires_at: datetime | Literal["never"] | None,
     actor: str,
 ) -> Flow[ApiKey]:
     """Record what was changed at the provider. None leaves a thing as it is."""
@@ -48,7 +48,8 @@ def edit(
         found = networks_of(opened, None if networks == "any" else networks)
         values["networks"] = list(found) if found is not None else None
     if pool is not None or expires_at is not None:
-        like = NewKey(label=label, parts={}, pool="default" if pool is None else pool, expires_at=expires_at)
+        until = None if expires_at == "never" else expires_at
+        like = NewKey(label=label, parts={}, pool="default" if pool is None else pool, expires_at=until)
         values |= {"pool": like.pool} if pool is not None else {}
         values |= {"expires_at": like.expires_at} if expires_at is not None else {}
     if not values:
@@ -70,7 +71,7 @@ def edit(
             one_pool(opened, others, pool)
         store.change(connection, row, core.now(), **values)
         after = find(core, opened, connection, label)
-        told = {name: str(value) if name == "expires_at" else value for name, value in values.items()}
+        told = {**values, "expires_at": str(expires_at)} if expires_at is not None else values
         Change(core, opened, actor).note(connection, row.key, "edited", **told)
         return after
 
@@ -93,6 +94,28 @@ def retire(core: Core, account: str, label: str, *, actor: str) -> Flow[ApiKey]:
         return find(core, opened, connection, label)
 
     row = yield from transact(work)
+    yield from reload(opened)
+    return row.key
+
+
+def activate(core: Core, account: str, label: str, *, actor: str) -> Flow[ApiKey]:
+    """Give new work to a key that is retiring again. May be repeated."""
+    opened = core.account(account)
+
+    def work(connection: Connection) -> KeyRow:
+        row = find(core, opened, connection, label)
+        if row.key.state is KeyState.ACTIVE:
+            return row
+        if row.key.state is not KeyState.RETIRING:
+            raise wrong_state(row.key, "only a key that is retiring can be taken back into use")
+        if signs(opened, row.key):
+            one_pool(opened, [one for one in opened.key_rows(connection) if one.key.label != label], row.key.pool)
+        store.change(connection, row, core.now(), state=KeyState.ACTIVE.value, retired_at=None)
+        Change(core, opened, actor).note(connection, row.key, "activated")
+        return find(core, opened, connection, label)
+
+    # Not while somebody revokes it: new work would go out with a key that is just being ended.
+    row = yield from alone(opened, core.deadline(None, opened), lambda: transact(work))
     yield from reload(opened)
     return row.key
 
