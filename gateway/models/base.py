@@ -49,7 +49,9 @@ class Environment(StrEnum):
     """Stamped on every row. Live and sandbox are never mixed."""
 
     LIVE = "live"
+    """Real money."""
     SANDBOX = "sandbox"
+    """A provider's test environment, or one of this library's sandboxes."""
 
 
 class Input(BaseModel):
@@ -155,14 +157,16 @@ ProviderOptions = Annotated[
 
 
 class Fee(Result):
-    """One fee, in the provider's words and already part of the amounts beside it."""
+    """One fee, already part of the amounts beside it."""
 
     name: str
+    """The provider's own word for it."""
     amount: Money
 
 
 class Page(Result, Generic[T]):
-    """One page of a list; `next` is the cursor of the following page, None on the last one."""
+    """One page of a list."""
 
     items: tuple[T, ...] = ()
     next: str | None = None
+    """The cursor of the page that follows; None on the last one."""
