@@ -234,11 +234,13 @@ class AsyncGateway:
         return register
 
     async def freeze(self, account: str, *, reason: str, by: str | None = None) -> None:
-        """Stop every payout of the account, in all processes on this store. Orders go on."""
+        """Stop payouts, refunds and new cards of the account, in all processes on this store. Orders, exchange orders
+        and the calls of `account().request` go on.
+        """
         await self._run(flows.freezing.freeze(self._core, account, by=by or _who(), reason=reason))
 
     async def unfreeze(self, account: str) -> None:
-        """Let payouts of the account leave again (unless the configuration freezes it)."""
+        """Let money leave the account again (unless the configuration freezes it)."""
         await self._run(flows.freezing.unfreeze(self._core, account))
 
     async def frozen(self) -> dict[str, Any]:

@@ -29,7 +29,9 @@ def freeze(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Stop every payout of an account at once, in all processes on this store. Orders go on.
+    """Stop payouts, refunds and new cards of an account at once, in all processes on this store.
+
+    Orders, exchange orders and calls made with `gateway request` go on: end a leaked key at the provider first.
 
     --release ends it, but not a freeze that stands in the configuration.
     """

@@ -69,7 +69,7 @@ def upgrade(context: typer.Context, config: ConfigFile = None, as_json: AsJson =
 
 @app.command("restored", epilog=example('gateway store restored --reason "volume snapshot of 3 May put back"'))
 def restored(context: typer.Context, reason: Reason, config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """Say that the store was restored from an older state: no money leaves until `accept-restore`. Orders go on.
+    """Say that the store was restored from an older state: until `accept-restore` only orders and customers are made.
 
     A restored file, another server, a recovery to a moment of the past and a promoted standby are noticed without
     this. A snapshot of a whole volume or machine cannot be: it looks like one that was switched off.

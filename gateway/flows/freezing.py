@@ -16,7 +16,7 @@ __all__ = ["freeze", "frozen", "unfreeze"]
 
 
 def freeze(core: Core, account: str, *, by: str, reason: str) -> Flow[None]:
-    """Stop all payouts of the account from now on. Orders go on. May be repeated."""
+    """Stop payouts, refunds and new cards of the account from now on; all else goes on. May be repeated."""
     core.account(account)
     if not reason.strip():
         raise InvalidRequest("a freeze needs a reason", account=account)

@@ -128,7 +128,7 @@ def _require_same(request: OrderRequest) -> Flow[None]:
             f"the reference was used for another request ({', '.join(differs)} differ); nothing was sent",
             operation="orders.create",
             reference=request.reference,
-            hint="a new purchase needs a new reference; to try the same purchase again use orders.renew",
+            hint="a changed request needs a new reference; orders.renew sends the recorded one again",
         )
 
 

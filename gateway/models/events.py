@@ -43,7 +43,8 @@ EVENT_TYPES: dict[str, str] = {
     "trade.cancelled": "cancelled; `data.filled` tells what was filled before, where that is known",
     "trade.unconfirmed": "whether it was placed is not known",
     "key.expiring": "a key of a ring expires soon, or has expired; `data.expires_at` says when",
-    "callback.suspicious": "a callback with the gateway's token contradicts what is known; `data.reason` says how",
+    "callback.suspicious": "a callback with the gateway's token contradicts what is known, or nothing is known of its "
+    "attempt; `data.reason` says which",
 }
 """Every type of event, and what it means."""
 
