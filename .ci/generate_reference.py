@@ -25,11 +25,11 @@ from gateway.plugins import load_plugins
 
 ROOT = Path(__file__).parent.parent
 TARGET = ROOT / "docs" / "reference"
-NOTE = "Written by `.ci/generate_reference.py` from the code; do not edit."
+NOTE = "<!-- Written by .ci/generate_reference.py from the code; do not edit. -->"
 
 # One page each: its title, what it is for, and the modules whose `__all__` it shows.
 PYTHON: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "gateway": ("The gateway", "What a program opens, and the calls on it.", ("gateway.api", "gateway.aio")),
+    "gateway": ("gateway", "What a program opens, and the calls on it.", ("gateway.api", "gateway.aio")),
     "models": ("Models", "What a program sends and what it gets back.", ("gateway.models",)),
     "money": (
         "Money, assets and secrets",
@@ -46,13 +46,18 @@ PYTHON: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "Taking callbacks, and watching what the gateway does.",
         ("gateway.callbacks", "gateway.observation", "gateway.telemetry"),
     ),
+    "keyring": (
+        "Master keys",
+        "What opens a vault, where a program says so by itself.",
+        ("gateway.keyring",),
+    ),
     "testing": (
         "Testing",
         "Sandboxes for a shop's tests and for an adapter's.",
         ("gateway.testing", "gateway.testing.faults", "gateway.testing.lightning"),
     ),
     "conformance": (
-        "The conformance kit",
+        "Conformance kit (API)",
         "What examines an adapter, and what it has to be told.",
         ("gateway.testing.conformance",),
     ),
@@ -64,13 +69,21 @@ PYTHON: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
 }
 
+# Of these modules only some names are for everybody: the others are between the modules of the house.
+ONLY = {"gateway.keyring": ["MasterKey", "RawKey", "Passphrase", "ExternalKey"]}
+
+# Of these the pages can be read, and do not come up in the search of the site: they would crowd out what is looked for.
+NOT_SEARCHED = ("conformance", "testing")
+# An adapter's classes are made from these bases; elsewhere the bases are the house's own.
+WITH_BASES = ("gateway.contracts",)
+
 
 def public(module: str) -> list[str]:
     """The names of a module that have a section of their own."""
     found = importlib.import_module(module)
     if module == "gateway.aio":
         return ["AsyncGateway"]
-    names = list(found.__all__)
+    names = list(ONLY.get(module, found.__all__))
     if module == "gateway.api":
         names.sort(key=lambda name: name != "Gateway")
         # The calls on a gateway are on objects that it holds; their classes are reached through it alone.
@@ -96,19 +109,28 @@ def summary(value: Any) -> str:
 
 
 def cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    """Text for a cell of a table. A `|` in a piece of code stays: there it ends no cell, and `\\|` would be shown."""
+    return "".join(
+        piece if number % 2 else piece.replace("|", "\\|") for number, piece in enumerate(re.split(r"(`[^`]*`)", text))
+    )
 
 
 def python_page(page: str) -> str:
     title, purpose, modules = PYTHON[page]
     lines = [f"# {title}", "", NOTE, "", purpose]
+    if page in NOT_SEARCHED:
+        lines = ["---", "search:", "  exclude: true", "---", "", *lines]
     for module in modules:
-        if len(modules) > 1:
+        if module == "gateway.aio":
+            lines += ["", "## The same, awaited"]
+        elif len(modules) > 1 and module != "gateway.api":
             lines += ["", f"## `{module}`"]
         for name in public(module):
             lines += ["", f"::: {module}.{name}"]
             if module == "gateway.aio":
                 lines += ["    options:", "      members: false"]
+            elif module in WITH_BASES:
+                lines += ["    options:", "      show_bases: true"]
     return "\n".join(lines) + "\n"
 
 
@@ -123,7 +145,11 @@ def names_page() -> str:
         "| --- | --- |",
     ]
     for page, (title, purpose, modules) in PYTHON.items():
-        named = ", ".join(f"`{module}`" for module in modules if module not in ("gateway.api", "gateway.aio"))
+        named = ", ".join(
+            f"`{module}`" + (f" (of it {', '.join(f'`{name}`' for name in ONLY[module])})" if module in ONLY else "")
+            for module in modules
+            if module not in ("gateway.api", "gateway.aio")
+        )
         lines.append(f"| [{title}]({page}.md): {purpose[0].lower()}{purpose[1:]} | {named or '`gateway`'} |")
     lines += ["| [Errors](../errors.md) | `gateway.errors` |", "", "## Names of `gateway`", ""]
     lines += ["Every name can be imported from `gateway` itself.", "", "| name | what it is |", "| --- | --- |"]
@@ -175,7 +201,7 @@ def commands_page() -> str:
         for parameter in application.params:
             record = parameter.get_help_record(context)
             if record is not None and ("--config" in parameter.opts or "--json" in parameter.opts):
-                lines.append(f"| `{cell(record[0])}` | {cell(escaped(record[1]))} |")
+                lines.append(f"| {cell(f'`{record[0]}`')} | {cell(escaped(record[1]))} |")
     lines += [
         "",
         "Exit status: 0 success, 1 an error in one line, 2 misuse, 130 Ctrl-C. With `--json` the error is the document",
@@ -197,7 +223,7 @@ def commands_page() -> str:
                 if not {"--config", "--json", "--help"} & set(parameter.opts)
             ]
         lines += [f"`gateway {name} {usage}`", ""]
-        rows = [f"| `{cell(first)}` | {cell(escaped(second))} |" for first, second in filter(None, records)]
+        rows = [f"| {cell(f'`{first}`')} | {cell(escaped(second))} |" for first, second in filter(None, records)]
         if rows:
             lines += ["| option | what it is |", "| --- | --- |", *rows, ""]
         shown = examples(command.epilog)
@@ -239,10 +265,12 @@ def tree(kind: type[GatewayError] = GatewayError) -> Iterator[type[GatewayError]
 def errors_page() -> str:
     lines = ["# Errors", "", NOTE, ""]
     lines += [
-        "Every call raises these and no others. [What became of it](../concepts/outcomes.md) says how to act on an",
+        "Every call raises these and no others. [Errors and outcomes](../concepts/outcomes.md) says how to act on an",
         "outcome, [failures](../failures.md) what raises them, row by row.",
         "",
-        "| error | kind of | outcome, unless it says otherwise | the same call may be made again |",
+        '<div class="listing" markdown>',
+        "",
+        "| error | kind of | outcome, unless it says otherwise | `retryable`: again with nothing changed |",
         "| --- | --- | --- | --- |",
     ]
     for kind in tree():
@@ -254,7 +282,11 @@ def errors_page() -> str:
         )
     lines += [
         "",
+        "</div>",
+        "",
         "The last two columns are what an error says by default; what counts is `error.outcome` and `error.retryable`.",
+        "Where the last one says no, the same call can still be right once something else has changed, such as a key,",
+        "a permission or the store: the error's `hint` says what.",
     ]
     shown = [kind.__name__ for kind in tree()]
     shown += [name for name in errors.__all__ if name not in shown]

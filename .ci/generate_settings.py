@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import inspect
+import re
 import sys
 import typing
 from collections.abc import Iterator
@@ -31,7 +32,7 @@ PROVIDERS = ("aurex", "aurpay", "emirex")
 HEAD = """\
 # Settings
 
-Written by `.ci/generate_settings.py` from the models that check the settings; do not edit.
+<!-- Written by .ci/generate_settings.py from the models that check the settings; do not edit. -->
 
 Settings stand in a TOML file (`gateway.toml`), in environment variables and in the arguments of `Gateway(...)`.
 Arguments win over the environment, the environment over the file. A variable is called `GATEWAY_` and the path, with
@@ -162,10 +163,11 @@ def section(model: type[Setting], heading: str, fields: list[str] | None = None)
     hints = typing.get_type_hints(model, include_extras=True)
     for name, field in model.model_fields.items():
         if fields is None or name in fields:
-            secret = "yes" if is_secret(hints[name]) else "no"
+            secret = "secret" if is_secret(hints[name]) else ""
             assert field.description, f"{model.__name__}.{name}"
             cells = (f"`{name}`", type_words(hints[name]), default_words(field), secret, field.description)
-            yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+            assert not any("|" in re.sub(r"`[^`]*`", "", cell) for cell in cells), "a `|` outside of code ends a cell"
+            yield "| " + " | ".join(cells) + " |"
 
 
 def provider(name: str) -> Iterator[str]:

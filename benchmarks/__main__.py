@@ -17,7 +17,9 @@ _HEAD = ("what", "gateway", "compared with", "ratio or difference (min–max)", 
 _INTRODUCTION = """\
 # Benchmarks
 
-Written by `make bench`; do not edit. What the gateway costs, beside the same thing written by hand.
+<!-- Written by `make bench`; do not edit. -->
+
+What the gateway costs, beside the same thing written by hand.
 
 """
 _EXPLANATION = """

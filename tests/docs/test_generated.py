@@ -6,6 +6,7 @@ import importlib.util
 import inspect
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -18,7 +19,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 import gateway
-from docs.blocks import ROOT
+from docs.blocks import PAGES, ROOT, blocks
 from gateway import errors
 from gateway.cli.app import build
 from gateway.config import GatewaySettings
@@ -100,7 +101,8 @@ def found(path: str) -> Any:
 
 def public_names() -> Iterator[str]:
     for module in public_modules():
-        names = script("reference").public(module) if module in ("gateway.api", "gateway.aio") else None
+        reference = script("reference")
+        names = reference.public(module) if module in ("gateway.api", "gateway.aio") else reference.ONLY.get(module)
         for name in names or importlib.import_module(module).__all__:
             yield f"{module}.{name}"
 
@@ -206,6 +208,41 @@ def test_every_row_of_every_provider_is_documented() -> None:
             assert f"| {row.grade.value} | {row.source.replace('|', chr(92) + '|')} |" in line
             assert f"| `{call}` |" in overview
         assert f"]({name}.md)" in overview
+
+
+def test_every_kind_of_key_is_configured_on_its_providers_page() -> None:
+    for name, provider in script("providers").built_in().items():
+        written = [tomllib.loads(block.text) for block in blocks(f"docs/providers/{name}.md")]
+        accounts = [account for data in written for account in data["accounts"].values()]
+        assert provider.keys is not None
+        for kind in provider.keys.kinds:
+            shown = {part.name for part in kind.parts}
+            if kind.for_callbacks:
+                assert any(set(account.get(kind.name, ())) == shown for account in accounts), kind.name
+            else:
+                assert any(set(account.get("auth", ())) == {"kind", *shown} for account in accounts), kind.name
+                assert any(account.get("auth", {}).get("kind") == kind.name for account in accounts), kind.name
+
+
+def test_the_coins_of_orders_are_on_the_providers_pages() -> None:
+    """Those that the adapters' own sandboxes or capability tables name; what is on a page is what an adapter takes."""
+    rows = {
+        name: re.search(r"(?m)^\| coins .*\|$", page(f"providers/{name}.md")) for name in ("aurpay", "aurex", "emirex")
+    }
+    assert rows["emirex"] is None
+    assert "whose money an order becomes" not in page("providers/emirex.md")
+    for name, code in (("aurpay", "USDT@tron"), ("aurpay", "BTC@lightning"), ("aurex", "USDC")):
+        found = rows[name]
+        assert found is not None
+        assert f"`{code}`" in found[0]
+
+
+def test_no_bar_in_a_piece_of_code_is_escaped() -> None:
+    """`\\|` inside of backticks is shown with its backslash, also in tables."""
+    for name, path in PAGES.items():
+        if name.startswith("docs/"):
+            for line in path.read_text(encoding="utf-8").splitlines():
+                assert not any("\\|" in piece for piece in re.findall(r"(?<!`)`([^`]+)`(?!`)", line)), f"{name}: {line}"
 
 
 # Drawings

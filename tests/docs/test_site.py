@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -15,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import yaml
 
+import gateway
 from docs.blocks import PAGES, ROOT
 
 SITE = ROOT / "mkdocs.yml"
@@ -138,7 +140,32 @@ def test_every_public_section_was_built(site: Path) -> None:
 
 
 def test_it_can_be_searched(site: Path) -> None:
-    assert "OutcomeUnknown" in (site / "search" / "search_index.json").read_text(encoding="utf-8")
+    text = (site / "search" / "search_index.json").read_text(encoding="utf-8")
+    assert "OutcomeUnknown" in text
+    assert "reference/python/models.html" in text
+    assert "reference/python/conformance.html" not in text
+    index = json.loads(text)
+    # The browser splits by it: here `\b` and the look-arounds mean the same.
+    parts = set(re.split(index["config"]["separator"], "the event order.underpaid, OutcomeUnknown, 0.05 BTC"))
+    assert {"order", "underpaid", "Outcome", "Unknown", "0.05"} <= parts
+
+
+def test_the_site_says_its_version_and_its_changes(site: Path) -> None:
+    home = (site / "index.html").read_text(encoding="utf-8")
+    assert f"crypto-gateway {gateway.__version__}, Apache License 2.0" in home
+    assert f"{gateway.__version__} - " in (site / "changelog.html").read_text(encoding="utf-8")
+    assert "Reporting a weakness" in (site / "security.html").read_text(encoding="utf-8")
+
+
+def test_fields_are_told_by_their_descriptions(site: Path) -> None:
+    """And the calls of a gateway by the class that has them."""
+    text = (site / "reference" / "python" / "contracts.html").read_text(encoding="utf-8")
+    _, _, about = text.partition('id="gateway.contracts.AccountSettings.underpayment_tolerance"')
+    assert "how much less than asked still counts as paid" in about[:6000]
+    assert "description" not in re.sub(r"<[^>]+>", "", about[:3000]).split("how much")[0]
+    text = (site / "reference" / "python" / "gateway.html").read_text(encoding="utf-8")
+    _, _, about = text.partition('id="gateway.api.Gateway.orders"')
+    assert 'href="#gateway.api.Orders"' in about[:3000]
 
 
 # The navigation
@@ -164,7 +191,7 @@ def test_the_readme_leads_to_every_part_of_the_site() -> None:
     below = {name for name in NAVIGATION if name.startswith(("providers/", "reference/python/"))} - {
         "providers/index.md",
         "reference/python/index.md",
-    }
+    } | {"changelog.md", "security.md"}  # beside it in the repository, and linked there
     assert {f"docs/{name}" for name in NAVIGATION} - {"docs/index.md"} - {f"docs/{name}" for name in below} <= linked
     assert all((ROOT / name).exists() for name in linked)
 
