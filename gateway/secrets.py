@@ -28,9 +28,16 @@ _TELLING = frozenset(
     "accesstoken apikey apisecret apitoken authorization cardnumber callbacksecret callbacktoken cvc cvv jwt "
     "logintoken otp pan passwd password privatekey secret secretkey signature token xauthsign".split()
 )
-_DIGITS_OF_A_CARD = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)")
-# Shorter numbers in JSON are times in milliseconds far more often than cards.
-_SHORTEST_CARD_AS_NUMBER = 10**14
+# The first digit tells the industry (ISO/IEC 7812-1). Payment cards begin with these; times in milli-, micro- and
+# nanoseconds, which are as long, begin with a 1 until 2033.
+_DIGITS_OF_A_CARD = re.compile(r"(?<!\d)[2-689](?:[ -]?\d){12,18}(?!\d)")
+# An amount in the smallest unit is as long too (18 digits are one ether in wei), and one in ten has a right check digit.
+_AMOUNTS = frozenset(
+    "allocated amount amounts available balance balances cost credit debit due fee fees filled held limit locked paid "
+    "pending price quantity received refunded remaining size sum total volume".split()
+)
+_WORD_OF_A_NAME = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_NAME_BEFORE = re.compile(r'"([A-Za-z0-9_.-]{1,64})"\s*:\s*"?$|[?&]([A-Za-z0-9_.-]{1,64})=$|^([A-Za-z0-9_.-]{1,64})=$')
 
 
 def is_telling(name: str) -> bool:
@@ -191,7 +198,7 @@ class Redactor:
     def text(self, text: str) -> str:
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
-        return _DIGITS_OF_A_CARD.sub(lambda match: HIDDEN if _is_card(match.group()) else match.group(), text)
+        return _DIGITS_OF_A_CARD.sub(_without_card, text)
 
     def data(self, data: Any) -> Any:
         """A copy of decoded JSON without its secrets."""
@@ -199,16 +206,23 @@ class Redactor:
             return {
                 self.text(key) if isinstance(key, str) else key: HIDDEN
                 if is_telling(str(key)) and not isinstance(value, (Mapping, list, type(None)))
-                else self.data(value)
+                else self._value(str(key), value)
                 for key, value in data.items()
             }
         if isinstance(data, (list, tuple)):
             return [self.data(value) for value in data]
         if isinstance(data, Secret):
             return HIDDEN
-        if isinstance(data, int) and data >= _SHORTEST_CARD_AS_NUMBER:
-            return HIDDEN if self.text(str(data)) == HIDDEN else data
+        if isinstance(data, int) and not isinstance(data, bool):
+            return data if self.text(str(data)) == str(data) else HIDDEN
         return self.text(data) if isinstance(data, str) else data
+
+    def _value(self, name: str, value: Any) -> Any:
+        """What stands under a name that tells no secret."""
+        written = str(value) if isinstance(value, (int, str)) else ""
+        if written.isdecimal() and _is_amount(name) and not any(secret in written for secret in self._secrets):
+            return value
+        return self.data(value)
 
     def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
         return {name: HIDDEN if is_telling(name) else self.text(value) for name, value in headers.items()}
@@ -230,6 +244,20 @@ def _written(text: str) -> set[str]:
                 codes = {ord(character): form.format(ord(character)) for character in escaped}
                 written |= {as_json.translate(codes), as_json.replace('\\"', "\\u0022").translate(codes)}
     return written
+
+
+def _without_card(found: re.Match[str]) -> str:
+    """The digits, unless they are a card's number."""
+    digits = found.group()
+    if not _is_card(digits):
+        return digits
+    named = _NAME_BEFORE.search(found.string, max(0, found.start() - 80), found.start()) if digits.isdecimal() else None
+    return digits if named is not None and _is_amount(next(filter(None, named.groups()))) else HIDDEN
+
+
+def _is_amount(name: str) -> bool:
+    """Whether a field of this name holds an amount."""
+    return any(word.lower() in _AMOUNTS for word in _WORD_OF_A_NAME.findall(name))
 
 
 def _is_card(text: str) -> bool:

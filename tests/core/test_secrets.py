@@ -254,7 +254,33 @@ class TestRedactor:
     def test_other_numbers_stay(self, text: str) -> None:
         assert Redactor().text(text) == text
 
-    @given(st.from_regex(r"[0-9]{15}", fullmatch=True))
+    @pytest.mark.parametrize("unit", [1, 1_000, 1_000_000], ids=["milli", "micro", "nano"])
+    def test_no_time_is_taken_for_a_card(self, unit: int) -> None:
+        times = [1_795_259_037_000 * unit + each for each in range(1_000)]
+        assert Redactor().data(times) == times
+        body = json.dumps({"created": times, "at": list(map(str, times))})
+        assert Redactor().text(body) == body
+
+    @pytest.mark.parametrize("name", ["amount", "available", "totalPaid", "network_fee", "receivedAmount", "FEE"])
+    def test_an_amount_in_the_smallest_unit_is_not_taken_for_a_card(self, name: str) -> None:
+        for data in ({name: CARD}, {name: int(CARD)}, [{"deep": {name: CARD}}]):
+            assert Redactor().data(data) == data
+            assert Redactor().text(json.dumps(data)) == json.dumps(data)
+            assert Redactor().text(json.dumps(data, separators=(",", ":"))) == json.dumps(data, separators=(",", ":"))
+        for form in (f"{name}={CARD}", f"a=b&{name}={CARD}&c=d", f"/x?{name}={CARD}"):
+            assert Redactor().text(form) == form
+        assert Redactor().data({name: f"paid with {CARD}"}) == {name: f"paid with {HIDDEN}"}
+        assert Redactor().data({name: "4111 1111 1111 1111"}) == {name: HIDDEN}
+        assert Redactor([Secret(CARD)]).data({name: CARD}) == {name: HIDDEN}, "a known secret goes wherever it stands"
+        assert Redactor([Secret(CARD)]).data({name: int(CARD)}) == {name: HIDDEN}
+
+    @pytest.mark.parametrize("name", ["number", "value", "note", "id", "pans", "cards"])
+    def test_under_other_names_it_is_a_card(self, name: str) -> None:
+        assert Redactor().data({name: CARD}) == {name: HIDDEN}
+        assert Redactor().text(json.dumps({name: CARD})) == json.dumps({name: HIDDEN}, ensure_ascii=False)
+        assert Redactor().text(json.dumps({"amount": "5", name: CARD})).count(HIDDEN) == 1
+
+    @given(st.from_regex(r"[2-689][0-9]{14}", fullmatch=True))
     def test_exactly_one_check_digit_makes_a_card(self, digits: str) -> None:
         hidden = [digit for digit in "0123456789" if Redactor().text(digits + digit) == HIDDEN]
         assert len(hidden) == 1

@@ -82,7 +82,17 @@ def test_every_call_that_sends_takes_a_deadline() -> None:
     by_the_store_alone = {
         *("Orders.list", "Withdrawals.list", "Journal.list", "Journal.show", "Journal.settle", "Trades.list"),
         *("Orders.explain", "Refunds.list", "Customers.list"),
-        *("Keys.list", "Keys.get", "Keys.guide", "Keys.edit", "Keys.retire", "Keys.reveal", "Keys.audit", "Keys.ready"),
+        *(
+            "Keys.list",
+            "Keys.get",
+            "Keys.guide",
+            "Keys.edit",
+            "Keys.retire",
+            "Keys.activate",
+            "Keys.reveal",
+            "Keys.audit",
+            "Keys.ready",
+        ),
     }
     for kind in (api.Orders, api.Refunds, api.Wallets, api.Withdrawals, api.Customers, api.Cards, api.Trades, api.Keys):
         for name, value in vars(kind).items():
