@@ -31,7 +31,7 @@ _TELLING = frozenset(
 # The first digit tells the industry (ISO/IEC 7812-1). Payment cards begin with these; times in milli-, micro- and
 # nanoseconds, which are as long, begin with a 1 until 2033.
 _DIGITS_OF_A_CARD = re.compile(r"(?<!\d)[2-689](?:[ -]?\d){12,18}(?!\d)")
-# An amount in the smallest unit is as long too (18 digits are one ether in wei), and one in ten has a right check digit.
+# An amount in the smallest unit is as long too (one ether in wei has 19 digits); one in ten has a right check digit.
 _AMOUNTS = frozenset(
     "allocated amount amounts available balance balances cost credit debit due fee fees filled held limit locked paid "
     "pending price quantity received refunded remaining size sum total volume".split()
