@@ -25,17 +25,18 @@ class Verdict(StrEnum):
 
 
 class Choice(Result):
-    """One account that was looked at for an attempt, and why it was taken or not.
-
-    Of an account that was chosen, `status` is where its attempt stands now, and `error` why its creation failed or is
-    unknown, as `GatewayError.to_dict()`.
-    """
+    """One account that was looked at for an attempt, and why it was taken or not."""
 
     number: int
+    """The attempt's, counted from 1."""
     account: str
     environment: Environment
     verdict: Verdict
     reason: str
+    """In words for a person."""
     at: Instant
+    """When it was decided."""
     status: OrderStatus | None = None
+    """Where the attempt stands now; None unless the account was chosen."""
     error: dict[str, Any] | None = None
+    """Why the creation failed or is unknown, as `GatewayError.to_dict()`; None unless the account was chosen."""

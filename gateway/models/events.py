@@ -68,58 +68,69 @@ def check_types(types: Iterable[str]) -> tuple[str, ...]:
 
 
 class Event(Result):
-    """One event. `id` grows in the order in which events became visible; equal deliveries of one event share it.
-
-    `subject` is the kind and the reference of what it is about, such as `order cart-1001`; events of one subject are
-    delivered in order. `data` is what was known at that moment, as JSON; amounts are text.
-    """
+    """One event. A handler that is called with it twice finds the same `id`."""
 
     id: int
+    """Grows in the order in which events became visible; all deliveries of one event share it."""
     type: str
+    """One of `EVENT_TYPES`."""
     subject: str
+    """The kind and the reference of what it is about, such as `order cart-1001`. A handler gets the events of one
+    subject in order.
+    """
     reference: str
+    """The reference alone; of a key `account/label`."""
     account: str | None = None
     provider: str | None = None
     environment: Environment | None = None
     at: Instant
+    """When it was recorded here."""
     data: dict[str, Any] = Field(default_factory=dict)
+    """What was known at that moment, as JSON; amounts are text."""
 
 
 class DeliveryState(StrEnum):
-    """DEAD was tried as often as its handler allows; `events.replay` has it tried again."""
+    """Where one event stands with one handler."""
 
     WAITING = "waiting"
+    """To be called, or to be called again."""
     DONE = "done"
+    """The handler has returned."""
     DEAD = "dead"
+    """Tried as often as the handler allows; `events.replay` has it tried again."""
 
 
 class Delivery(Result):
-    """One event for one handler. `tries` counts how often the handler was called with it, since the last replay.
-
-    `error` is why the last try failed: the type of the exception and its message, without secrets.
-    """
+    """One event for one handler."""
 
     handler: str
     event: Event
     state: DeliveryState
     tries: int
+    """How often the handler was called with it, since the last replay."""
     next_at: Instant
+    """When it is called next, while it waits."""
     error: str | None = None
+    """Why the last try failed: the type of the exception and its message, without secrets."""
     updated_at: Instant
+    """When it was last tried, handed out or replayed."""
 
 
 class HandlerState(Result):
-    """How far a handler has come. `registered`: this process has it; a worker that has not cannot run it.
-
-    `cursor` is the last event that was looked at for it, `behind` how many have come since; `waiting` and `dead` are
-    its deliveries. `types` is empty where it is not registered. `paused` says why this process does not call it now.
-    """
+    """How far a handler has come."""
 
     name: str
     registered: bool
+    """Whether this process has it; a worker that has not cannot run it."""
     types: tuple[str, ...] = ()
+    """The types of events that it is called with; empty where it is not registered."""
     cursor: int
+    """The `id` of the last event that was looked at for it."""
     behind: int
+    """How many events have come since."""
     waiting: int
+    """How many of its deliveries wait."""
     dead: int
+    """How many of its deliveries are dead."""
     paused: str | None = None
+    """Why this process does not call it now; None where it does."""

@@ -30,42 +30,50 @@ __all__ = [
 
 
 class Permission(StrEnum):
-    """What a key may do: READ looks; TRADE makes what takes no money out (exchange orders, invoices, customers);
-    WITHDRAW lets money leave (payouts, refunds, cards). None includes another.
-    """
+    """What a key may do. None includes another."""
 
     READ = "read"
+    """Look."""
     TRADE = "trade"
+    """Make what takes no money out: exchange orders, invoices, customers."""
     WITHDRAW = "withdraw"
+    """Let money leave: payouts, refunds, cards."""
 
 
 class KeyState(StrEnum):
-    """RETIRING gets no new work and is still valid at the provider; it can be taken back into use. REVOKED is final.
-    EXPIRED is final too, unless the expiry that was recorded was wrong.
-    """
+    """Where a key stands."""
 
     ACTIVE = "active"
+    """New work goes out with it."""
     RETIRING = "retiring"
+    """It gets no new work and is still valid at the provider; it can be taken back into use."""
     REVOKED = "revoked"
+    """Ended. Final."""
     EXPIRED = "expired"
+    """Its time is over. Final, unless the expiry that was recorded was wrong."""
 
 
 class KeyOrigin(StrEnum):
-    """CONFIGURED stands in the account's settings, not in a ring."""
+    """Where a key comes from."""
 
     ISSUED = "issued"
+    """Obtained by a call, and kept in the ring."""
     IMPORTED = "imported"
+    """Made by a person at the provider, and kept in the ring."""
     CONFIGURED = "configured"
+    """It stands in the account's settings, not in a ring."""
 
 
 class KeyAction(StrEnum):
-    """What is done with a key at the provider. DELETE is the provider's word for ending one, where it has one."""
+    """What is done with a key at the provider."""
 
     CREATE = "create"
     EDIT = "edit"
     REVOKE = "revoke"
     DELETE = "delete"
+    """The provider's word for ending one, where it has one."""
     DELETE_ALL = "delete-all"
+    """End all keys of the account at once."""
 
 
 class KeyProof(StrEnum):
@@ -91,122 +99,145 @@ Network = Annotated[str, AfterValidator(_network)]
 
 
 class ApiKey(Result):
-    """A key that an account uses.
-
-    `permissions` are what it may do; where a provider has no scopes, all. `networks` None: it works from anywhere.
-    Keys of one `pool` may stand in for each other. `public_id` is the part that the provider lets be known, if any.
-    `created_at` is when it was made at the provider, where that is known. `refused_at`: the provider has refused it,
-    and it is used only where no other is left. `verified_at`: the last time that a read with it succeeded.
-    """
+    """A key that an account uses, without its secret."""
 
     account: str
     provider: str
     environment: Environment
     label: str
     kind: str
+    """Which of the provider's kinds of key: the `kind` of an `auth` table."""
     public_id: str | None = None
+    """The part that the provider lets be known, if any."""
     permissions: frozenset[Permission]
+    """What it may do; where a provider has no scopes, all."""
     networks: tuple[str, ...] | None = None
+    """Where it works from, such as `203.0.113.0/24`; None: from anywhere."""
     pool: str = "default"
+    """Keys of one pool may stand in for each other."""
     state: KeyState = KeyState.ACTIVE
     origin: KeyOrigin
     created_at: Instant | None = None
+    """When it was made at the provider, where that is known."""
     added_at: Instant | None = None
+    """When it came into the ring; None for one of the settings."""
     expires_at: Instant | None = None
+    """When its time is over; None where no end is known."""
     verified_at: Instant | None = None
+    """The last time that a read with it succeeded."""
     refused_at: Instant | None = None
+    """Since when the provider refuses it: it is used only where no other is left. None again once it is accepted."""
     retired_at: Instant | None = None
+    """When it was retired; None again once it is taken back into use."""
     revoked_at: Instant | None = None
+    """When it was noted here that it has ended."""
 
 
 class NewKey(Input):
-    """A key that a person made at the provider, to be kept in an account's ring.
-
-    `parts` are what the provider showed, by the names of the account's `auth` settings (`gateway keys guide` lists
-    them). `kind` may be left out where the provider has one only. `permissions` None: all that the provider knows.
-    `networks` None: it works from anywhere. Raises InvalidRequest.
-    """
+    """A key that a person made at the provider, to be kept in an account's ring. Raises InvalidRequest."""
 
     label: KeyLabel
+    """1 to 64 letters, digits, '-' and '_'; providers have rules of their own."""
     kind: str | None = None
+    """May be left out where the provider has one only."""
     parts: Mapping[str, Secret] = Field(repr=False)
+    """What the provider showed, by the names of the account's `auth` settings; `gateway keys guide` lists them."""
     permissions: frozenset[Permission] | None = Field(default=None, min_length=1)
+    """None: all that the provider knows."""
     networks: tuple[Network, ...] | None = Field(default=None, min_length=1)
+    """Addresses or networks that it is restricted to, such as `203.0.113.0/24`; None: it works from anywhere."""
     pool: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "default"
+    """As in ApiKey: 1 to 64 letters, digits, '-' and '_'."""
     created_at: Instant | None = None
+    """When it was made at the provider."""
     expires_at: Instant | None = None
+    """When it ends, in the future; None: no end is known."""
 
 
 class IssuedKey(Result):
-    """A key that the provider has just issued. `secret` is shown by nobody else again. `key` is its place in the ring,
-    where it was kept.
-    """
+    """A key that the provider has just issued."""
 
     secret: Secret
+    """Nobody else shows it again."""
     expires_at: Instant | None = None
+    """None where the provider does not tell."""
     key: ApiKey | None = None
+    """Its place in the ring; None where it was not kept."""
     raw: Raw = Field(default_factory=Raw, repr=False)
 
 
 class GuideStep(Result):
-    """One step of what a person does at the provider.
-
-    `covers` are the numbers of the same steps in the provider's own description, where it numbers them. `page` is where
-    it is done. `enter` is what to write into which field, `tick` which boxes to tick, `asks` what will be asked for.
-    `shows` names the parts of the key that appear here, the last time for those that are shown once. `later` steps are
-    not part of the action; they say what comes when the key's time is over.
-    """
+    """One step of what a person does at the provider."""
 
     text: str
     covers: tuple[int, ...] = ()
+    """The numbers of the same steps in the provider's own description, where it numbers them."""
     page: str | None = None
+    """Where it is done."""
     enter: Mapping[str, str] = Field(default_factory=dict)
+    """What to write into which field: the text by the field's name."""
     tick: tuple[str, ...] = ()
+    """Which boxes to tick."""
     asks: tuple[KeyProof, ...] = ()
+    """What will be asked for."""
     shows: tuple[str, ...] = ()
+    """The parts of the key that appear here, the last time for those that are shown once."""
     later: bool = False
+    """Whether it is no part of the action: it says what comes when the key's time is over."""
 
 
 class KeyGuide(Result):
-    """The provider's own steps for one action, in order, filled in for this key. `source` says where they come from.
-
-    `parts` are what a key to be made consists of: by the names that `NewKey.parts` has, what the provider calls them.
-    """
+    """The provider's own steps for one action, filled in for this key."""
 
     account: str
     provider: str
     action: KeyAction
     label: str | None = None
+    """The key's, where one was named."""
     kind: str
     parts: Mapping[str, str] = Field(default_factory=dict)
+    """What a key to be made consists of: by the names that `NewKey.parts` has, what the provider calls them."""
     permissions: frozenset[Permission] | None = None
+    """What the key may do; None where the provider's keys have no scopes."""
     networks: tuple[str, ...] | None = None
+    """Where it works from; None: from anywhere."""
     proofs: tuple[KeyProof, ...] = ()
+    """What the provider asks for before it does this."""
     steps: tuple[GuideStep, ...]
+    """In order; empty where none are known."""
     source: str
+    """Where the steps come from."""
     grade: str
+    """How far the source can be relied on, as in the provider's table: D, P, C or I."""
 
 
 class Rotation(Result):
-    """A key that takes another's place. `old` is retiring: it gets no new work, and `in_flight` calls of this process
-    still use it. `guide` says how to end it at the provider once nothing does; then `keys.revoke`.
-    """
+    """A key that takes another's place."""
 
     new: ApiKey
     old: ApiKey
+    """Now retiring: it gets no new work."""
     in_flight: int
+    """How many calls of this process still use the old key."""
     guide: KeyGuide
+    """How to end the old key at the provider once nothing uses it; then `keys.revoke`."""
 
 
 class KeyAudit(Result):
     """One thing that was done with a key or the vault: who, when and what, never a secret."""
 
     id: int
+    """Grows with time."""
     at: Instant
     actor: str
+    """Who: what was given as `by`, else the user of the machine; `the gateway` for what no person did."""
     action: str
+    """What was done, such as `retired` or `revealed`."""
     account: str | None = None
+    """None for what was done with the vault as a whole."""
     provider: str | None = None
     environment: Environment | None = None
     label: str | None = None
+    """The key's, or the secret's in the vault."""
     detail: Mapping[str, Any] = Field(default_factory=dict)
+    """More about it, by name."""

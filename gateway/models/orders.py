@@ -332,8 +332,7 @@ class Order(Result):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def received(self) -> Money | None:
-        """What has arrived for the leading attempt. None says that the provider does not tell, not that nothing came.
-        """
+        """What has arrived for the leading attempt. None: the provider does not tell, and something may have come."""
         return self._shown.received
 
     @computed_field  # type: ignore[prop-decorator]

@@ -36,49 +36,59 @@ class FindingKind(StrEnum):
 
 
 class Finding(Result):
-    """One difference. `here` and `there` are words for a person, `todo` is what to do about it.
-
-    `number` is an order's attempt. `matches` are suggestions and never proof: two purchases of one price look the same.
-    `repaired` says that what is known here follows the provider since.
-    """
+    """One difference."""
 
     kind: FindingKind
     subject: Subject
     account: str
     reference: str | None = None
+    """None where nothing here has it."""
     number: int | None = None
+    """An order's attempt."""
     provider_id: str | None = None
+    """None where nothing at the provider is known of it."""
     here: str | None = None
+    """How it stands here, in words for a person; None where it is not here."""
     there: str | None = None
+    """How it stands at the provider, likewise."""
     todo: str
+    """What to do about it, in words for a person."""
     matches: tuple[dict[str, Any], ...] = ()
+    """What may have come of a write of unknown outcome. Suggestions and never proof: two purchases of one price look
+    the same.
+    """
     repaired: bool = False
+    """Whether what is known here follows the provider since."""
 
 
 class NotCompared(Result):
-    """What was left out, and why. `failed` says that it should have been compared and could not be."""
+    """What was left out, and why."""
 
     what: str
+    """In words for a person, as `reason`."""
     reason: str
     failed: bool = False
+    """Whether it should have been compared and could not be."""
 
 
 class Reconciliation(Result):
-    """One run over one account. `read` counts what the provider's lists held, by operation.
-
-    Of the findings at most 10,000 are kept; `unlisted` counts the others.
-    """
+    """One run over one account."""
 
     account: str
     provider: str
     environment: Environment
     since: Instant
+    """The beginning of the time that was looked at."""
     until: Instant
+    """The end of that time, not a part of it."""
     began_at: Instant
     ended_at: Instant
     read: dict[str, int] = Field(default_factory=dict)
+    """How many rows the provider's lists held, by operation."""
     findings: tuple[Finding, ...] = ()
+    """At most 10,000 are kept."""
     unlisted: int = 0
+    """How many findings there were beyond those that are kept."""
     not_compared: tuple[NotCompared, ...] = ()
 
     @computed_field  # type: ignore[prop-decorator]
