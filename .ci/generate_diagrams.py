@@ -148,7 +148,7 @@ def order_states() -> Drawing:
     drawing.frame(15, 30, 345, 300)
     drawing.label(187, 30, "open")
     drawing.frame(460, 30, 425, 300)
-    drawing.label(672, 30, "an end, from any open state")
+    drawing.label(672, 30, "closed; money may still move")
     drawing.arrow((360, 180), (460, 180))
     drawing.box(50, 60, 110, "creating", "yours")
     drawing.box(50, 150, 110, "pending", "yours")

@@ -83,11 +83,15 @@ def configure(provider: Provider) -> Iterator[str]:
     auth = provider.settings.model_fields["auth"]
     if not auth.is_required():
         yield from ("", f"`auth` can be left out ({auth.description}).")
-    for kind in sorted(provider.keys.kinds, key=lambda kind: kind.for_callbacks):
+    for kind in sorted(provider.keys.kinds, key=lambda kind: (kind.for_callbacks, "for testing" in about(kind))):
         yield from credentials(provider, provider.keys, kind)
     yield from ("", '### Several keys: `kind = "ring"`', "")
     yield "Keys that are labelled, rotated and kept in a vault stand in the account's ring instead of here;"
     yield "`gateway keys create --account shop` leads through making one. [Keys](../keys.md) says the rest."
+
+
+def about(kind: KeyKind) -> str:
+    return inspect.cleandoc(kind.credentials.__doc__ or "")
 
 
 def credentials(provider: Provider, rules: KeyRules, kind: KeyKind) -> Iterator[str]:

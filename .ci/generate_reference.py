@@ -127,7 +127,9 @@ def python_page(page: str) -> str:
             lines += ["", f"## `{module}`"]
         for name in public(module):
             lines += ["", f"::: {module}.{name}"]
-            if module == "gateway.aio":
+            if name == "EVENT_TYPES":  # they have a page of their own
+                lines += ["    options:", "      show_attribute_values: false"]
+            elif module == "gateway.aio":
                 lines += ["    options:", "      members: false"]
             elif module in WITH_BASES:
                 lines += ["    options:", "      show_bases: true"]

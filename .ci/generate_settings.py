@@ -159,6 +159,7 @@ def tables(hint: Any) -> Iterator[type[Setting]]:
 
 def section(model: type[Setting], heading: str, fields: list[str] | None = None) -> Iterator[str]:
     yield from ("", heading, "", inspect.cleandoc(model.__doc__ or ""), "")
+    yield from ('<div class="settings" markdown>', "")
     yield from ("| setting | type | default | secret | what it is |", "| --- | --- | --- | --- | --- |")
     hints = typing.get_type_hints(model, include_extras=True)
     for name, field in model.model_fields.items():
@@ -168,6 +169,7 @@ def section(model: type[Setting], heading: str, fields: list[str] | None = None)
             cells = (f"`{name}`", type_words(hints[name]), default_words(field), secret, field.description)
             assert not any("|" in re.sub(r"`[^`]*`", "", cell) for cell in cells), "a `|` outside of code ends a cell"
             yield "| " + " | ".join(cells) + " |"
+    yield from ("", "</div>")
 
 
 def provider(name: str) -> Iterator[str]:

@@ -1,11 +1,13 @@
 """What the reference says that mkdocstrings cannot read by itself: an extension of griffe, loaded by mkdocs.yml.
 
 - A field's description is its docstring, and its default its value: not the call of `Field` that has both.
+- A field's type is shown without the private functions that check it.
 - The fields of a gateway that hold its calls (`gw.orders`) say of which class they are.
 """
 
 from __future__ import annotations
 
+import ast
 from typing import Any
 
 import griffe
@@ -18,37 +20,61 @@ class Fields(griffe.Extension):
 
     def on_attribute_instance(self, *, attr: griffe.Attribute, **kwargs: Any) -> None:
         call = attr.value
-        if not isinstance(call, griffe.ExprCall):
-            return
-        if str(call.function) == "Field":
-            given = {each.name: each.value for each in call.arguments if isinstance(each, griffe.ExprKeyword)}
-            if attr.docstring is None and "description" in given:
-                attr.docstring = griffe.Docstring(_text(given["description"]), parent=attr)
-            factory = given.get("default_factory")
-            attr.value = f"{factory}()" if factory is not None else given.get("default")
-        elif [str(each) for each in call.arguments] == ["self"] and str(call.function)[:1].isupper():
-            # `self.orders = Orders(self)`: the class is on the same page, with its first line.
-            attr.annotation = call.function
-            attr.value = None
+        if isinstance(call, griffe.ExprCall):
+            if str(call.function) == "Field":
+                given = _take_description(attr, call)
+                factory = given.get("default_factory")
+                attr.value = f"{factory}()" if factory is not None else given.get("default")
+            elif [str(each) for each in call.arguments] == ["self"] and str(call.function)[:1].isupper():
+                # `self.orders = Orders(self)`: the signature then links to the class.
+                attr.annotation = call.function
+                attr.value = None
+        if isinstance(attr.annotation, griffe.Expr):
+            attr.annotation = _unchecked(attr, attr.annotation)
 
     def on_package(self, *, pkg: griffe.Module, **kwargs: Any) -> None:
-        """The fields that hold calls say what the class says first; all classes are known by now."""
+        """The fields that hold calls say what their class says first; all classes are known by now."""
         for module in ("api", "aio"):
             if module in pkg.members:
-                _name_calls(pkg[module])
+                _tell_calls(pkg[module])
 
 
-def _name_calls(module: Any) -> None:
+def _tell_calls(module: griffe.Module) -> None:
     for kind in module.classes.values():
         for attr in kind.attributes.values():
             held = module.members.get(str(attr.annotation))
             if attr.docstring is None and isinstance(held, griffe.Class) and held.docstring is not None:
-                first = held.docstring.value.partition("\n\n")[0]
-                attr.docstring = griffe.Docstring(f"{first} See [{held.name}][{held.path}].", parent=attr)
+                attr.docstring = griffe.Docstring(held.docstring.value.partition("\n\n")[0], parent=attr)
 
 
-def _text(value: Any) -> str:
-    """A literal text, and several that stand behind each other, as griffe has them: in quotes."""
-    import ast
+def _take_description(attr: griffe.Attribute, call: griffe.ExprCall) -> dict[str, Any]:
+    """The keyword arguments of this `Field`; its description becomes the docstring, where there is none."""
+    given = {each.name: each.value for each in call.arguments if isinstance(each, griffe.ExprKeyword)}
+    if "description" in given and attr.docstring is None:
+        attr.docstring = griffe.Docstring(str(ast.literal_eval(str(given["description"]))), parent=attr)
+    return given
 
-    return str(ast.literal_eval(str(value)))
+
+def _unchecked(attr: griffe.Attribute, hint: Any) -> Any:
+    """The type without its validators: of `Annotated[int, AfterValidator(_even), Field(ge=1)]` the bounds stay."""
+    if isinstance(hint, griffe.ExprBinOp):
+        hint.left, hint.right = _unchecked(attr, hint.left), _unchecked(attr, hint.right)
+    if not isinstance(hint, griffe.ExprSubscript) or str(hint.left) != "Annotated":
+        return hint
+    assert isinstance(hint.slice, griffe.ExprTuple)
+    kind, *notes = hint.slice.elements
+    kept: list[Any] = []
+    for note in notes:
+        if not isinstance(note, griffe.ExprCall):
+            kept.append(note)
+        elif str(note.function) == "Field":
+            _take_description(attr, note)
+            told = [each for each in note.arguments if getattr(each, "name", None) != "description"]
+            if told:
+                kept.append(griffe.ExprCall(note.function, told))
+        elif not str(note.function).endswith("Validator"):
+            kept.append(note)
+    if not kept:
+        return kind
+    hint.slice.elements = [kind, *kept]
+    return hint
