@@ -35,15 +35,17 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class Account(Generic[S]):
-    """One configured account, as its adapter sees it. `now` is the gateway's clock (aware UTC). `ring` gives the
-    credentials of all keys in the account's ring that are valid now; nothing for an account without one.
-    """
+    """One configured account, as its adapter sees it."""
 
     name: str
     environment: Environment
     settings: S
+    """Of the class that `Provider.settings` names."""
     now: Callable[[], datetime]
+    """The gateway's clock (aware UTC)."""
     ring: Callable[[], Sequence[Any]] = tuple
+    """Gives the credentials of all keys in the account's ring that are valid now; nothing for an account without one.
+    """
 
 
 class Auth(Protocol):
@@ -96,7 +98,9 @@ class NoAuth:
     """For providers whose calls need no key."""
 
     numbered = False
+    """As in Auth."""
     key_id = "public"
+    """As in Auth: the same for every account."""
 
     def sign(self, request: Request, signing: Signing) -> Request:
         return request.encoded()
@@ -109,23 +113,24 @@ class Adapter(Generic[S]):
     """The base of every adapter. It implements, beside this, the Protocols of `gateway.contracts` that its table
     declares.
 
-    An adapter holds no state but its settings and the `auth` of its account's settings; the keys of a ring have an auth
-    each, made by `make_auth` too. A check that needs no network (a range, a coin, a
-    missing customer) comes before the first `yield`, so that a bad request is refused before anything is recorded
-    or sent.
-
-    `reads_orders_from_lists` says that `get_order` has to look for the order in its customer's list, page by page. Many
-    such orders are then followed by reading that list once (`list_orders` with a customer), instead of once for each.
+    An adapter holds no state but its settings and its auth. A check that needs no network (a range, a coin, a missing
+    customer) comes before the first `yield`, so that a bad request is refused before anything is recorded or sent.
     """
 
     reads_orders_from_lists: bool = False
+    """Whether `get_order` has to look for the order in its customer's list, page by page. Many such orders are then
+    followed by reading that list once (`list_orders` with a customer), instead of once for each.
+    """
 
     def __init__(self, account: Account[S]) -> None:
         self.account = account
         self.settings: S = account.settings
+        """Those of the account."""
         credentials = getattr(account.settings, "auth", None)
         in_ring = isinstance(credentials, RingAuth)
         self.auth: Auth = NoAuth() if in_ring or credentials is None else self.make_auth(credentials)
+        """Of the credentials in the account's settings. The keys of a ring have an auth each, made by `make_auth` too.
+        """
 
     def make_auth(self, credentials: Any) -> Auth:
         """The auth of one table of credentials: that of the account's settings, or of a key in its ring."""
@@ -146,24 +151,30 @@ class Adapter(Generic[S]):
 
 @dataclass(frozen=True, kw_only=True)
 class Provider:
-    """What a plugin registers. `name` is what the configuration says; lower case letters, digits and '-'.
-
-    `sandbox` is the import path `module:attribute` of the factory of its stateful sandbox, imported only when one
-    is served. `settles_to` says whose money an order becomes. With `keys`, an account can work with a ring of keys.
-    `contract` is the one that the plugin is written for, as a number: with another one it is refused.
-    """
+    """What a plugin registers."""
 
     name: str
+    """What the configuration says; lower case letters, digits and '-'."""
     title: str
+    """What messages and pages call it."""
     settings: type[AccountSettings]
+    """The table of an account."""
     adapter: Callable[[Account[Any]], Adapter[Any]]
+    """Makes the adapter of one account; usually its class."""
     capabilities: Capabilities
+    """What it can do, row by row, unless the adapter of an account says otherwise."""
     settles_to: Settlement = Settlement.MERCHANT
+    """Whose money an order becomes."""
     rate_limit: RateLimit | None = None
+    """What the engine keeps to; None: it keeps to none."""
     keys: KeyRules | None = None
+    """With them, an account can work with a ring of keys."""
     sandbox: str | None = None
+    """The import path `module:attribute` of the factory of its stateful sandbox, imported only when one is served."""
     documentation: str | None = None
+    """Where the provider documents its API."""
     contract: int = CONTRACT_VERSION
+    """The one that the plugin is written for, as a number: with another one it is refused."""
 
     def __new__(cls, **stated: Any) -> Provider:
         # Of another contract it may have fields that are unknown here: the versions say more than these do.

@@ -15,6 +15,7 @@ class Proof(StrEnum):
     """What the provider's own proof (a signature, a token) says; the gateway's token has admitted it before."""
 
     MATCHES = "matches"
+    """It is there and is right."""
     DIFFERS = "differs"
     """A proof is there and is wrong, is too old or too new, or one that has to be there is missing."""
     ABSENT = "absent"
@@ -23,28 +24,28 @@ class Proof(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncomingCallback:
-    """One request by a provider. `url` is the registered address, with its query: behind proxies another one may have
-    been called. The names of `headers` are in lower case; `body` is as it came.
-    """
+    """One request by a provider."""
 
     method: str
     url: str
+    """The registered address, with its query: behind proxies another one may have been called."""
     headers: Mapping[str, str]
+    """Their names in lower case."""
     body: bytes
+    """As it came."""
     received_at: datetime
+    """By the gateway's clock (aware UTC)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """What a callback says. All of it is a hint: the order is read before anything is believed.
-
-    `reason` says why a proof differs, without the values. `provider_id` is the order's number in the body, where it
-    stands there.
-    """
+    """What a callback says. All of it is a hint: the order is read before anything is believed."""
 
     proof: Proof
     reason: str = ""
+    """Why a proof differs, without the values."""
     provider_id: str | None = None
+    """The order's number in the body, where it stands there."""
 
 
 @runtime_checkable

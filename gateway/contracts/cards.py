@@ -15,10 +15,12 @@ __all__ = ["CreatesCards", "GivesOneTimeCodes", "ListsCardTransactions", "ListsC
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewCard:
-    """One card to issue to `customer`, the provider's own number."""
+    """One card to issue."""
 
     request: CardRequest
+    """What the merchant asked for; its own checks have passed."""
     customer: str
+    """The provider's own number of the customer."""
 
 
 @runtime_checkable

@@ -15,49 +15,57 @@ __all__ = ["GuideRequest", "IssuesKeys", "KeyKind", "KeyPart", "KeyRules", "Revo
 
 @dataclass(frozen=True, slots=True)
 class KeyPart:
-    """One text of a key: `name` is its field in the credentials, `title` what the provider calls it. A `public` one may
-    be seen by others; the rest is kept in the vault.
-    """
+    """One text of a key."""
 
     name: str
+    """Its field in the credentials."""
     title: str
+    """What the provider calls it."""
     public: bool = False
+    """Whether it may be seen by others; the rest is kept in the vault."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyKind:
-    """One kind of key: `name` is the `kind` of its credentials, the same table that an account's `auth` can hold.
-
-    The main part, the first that is not public, is kept in the vault under the key's label; others under
-    `label.part`. One that is `for_callbacks` signs nothing: it proves what the provider sends. One that `issues`
-    obtains the key that is sent, by a call, and renews it.
+    """One kind of key. The main part, the first that is not public, is kept in the vault under the key's label; others
+    under `label.part`.
     """
 
     name: str
+    """The `kind` of its credentials."""
     credentials: type[Setting]
+    """The same table that an account's `auth` can hold."""
     parts: tuple[KeyPart, ...]
     for_callbacks: bool = False
+    """It signs nothing: it proves what the provider sends."""
     issues: bool = False
+    """It obtains the key that is sent, by a call, and renews it."""
 
     @property
     def secret_parts(self) -> tuple[KeyPart, ...]:
+        """The parts that the vault keeps, the main one first."""
         return tuple(part for part in self.parts if not part.public)
 
     @property
     def public_part(self) -> KeyPart | None:
+        """The first part that may be seen; None where there is none."""
         return next((part for part in self.parts if part.public), None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class GuideRequest:
-    """What a person wants to do at the provider. `networks` None: from anywhere."""
+    """What a person wants to do at the provider."""
 
     action: KeyAction
     kind: KeyKind
     label: str | None = None
+    """The key's; None where none was named."""
     permissions: frozenset[Permission] = frozenset(Permission)
+    """What the key is to do."""
     networks: tuple[str, ...] | None = None
+    """None: from anywhere."""
     pool: str = "default"
+    """The key's, as in ApiKey."""
 
 
 def _any_label(label: str) -> str | None:
@@ -70,24 +78,27 @@ def _no_proof() -> Mapping[KeyAction, tuple[KeyProof, ...]]:
 
 @dataclass(frozen=True, kw_only=True)
 class KeyRules:
-    """A provider's rules for keys. A provider that has none of them has no ring.
-
-    `permissions` are those that a key can be restricted to; None: every key can do everything. `restricts_addresses`:
-    a key can be confined to networks. `label` says what is wrong with a label, None when nothing is; `label_rule` says
-    the rule. `differ_by` says what makes keys not interchangeable, so that they are kept in pools of their own.
-    `guide` gives the provider's own steps; an action without steps is not known to exist.
-    """
+    """A provider's rules for keys. A provider that has none of them has no ring."""
 
     kinds: tuple[KeyKind, ...]
     permissions: frozenset[Permission] | None = None
+    """Those that a key can be restricted to; None: every key can do everything."""
     restricts_addresses: bool = False
+    """Whether a key can be confined to networks."""
     label: Callable[[str], str | None] = _any_label
+    """Says what is wrong with a label, None when nothing is."""
     label_rule: str = ""
+    """The rule in words, for messages."""
     differ_by: str = ""
+    """What makes keys not interchangeable, in words, so that they are kept in pools of their own."""
     proofs: Mapping[KeyAction, tuple[KeyProof, ...]] = field(default_factory=_no_proof)
+    """What the provider asks for before each action."""
     guide: Callable[[GuideRequest], tuple[GuideStep, ...]]
+    """Gives the provider's own steps; an action without steps is not known to exist."""
     source: str
+    """Where the rules and steps come from."""
     grade: str
+    """How far the source can be relied on, as in the table: D, P, C or I."""
 
     def kind(self, name: str) -> KeyKind | None:
         return next((kind for kind in self.kinds if kind.name == name), None)

@@ -9,12 +9,13 @@ __all__ = ["Query"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """One page. `cursor` is the `next` of the page before (an adapter's own text), None for the first.
-
-    `customer` is the provider's own number of a customer; `kind` a variant of the list (a WalletKind, a CurrencyKind).
-    """
+    """One page."""
 
     cursor: str | None = None
+    """The `next` of the page before (an adapter's own text), None for the first."""
     size: int = 100
+    """How many rows are asked for; a provider may give fewer or more."""
     customer: str | None = None
+    """The provider's own number of a customer; None: the account's."""
     kind: str = ""
+    """A variant of the list (a WalletKind, a CurrencyKind)."""

@@ -16,21 +16,21 @@ __all__ = ["CancelsOrders", "CreatesOrders", "ListsOrders", "NewOrder", "ReadsOr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewOrder:
-    """One order to make at the provider. `customer` is the provider's own number of the customer, where one is
-    known.
-
-    `attempt` is the gateway's own identifier of this attempt, unique for ever; `callback_url` is the address made
-    for it, None when the gateway takes no callbacks. `options` are the request's `provider_options` for this
-    provider.
-    """
+    """One order to make at the provider."""
 
     request: OrderRequest
+    """What the merchant asked for; its own checks have passed."""
     attempt: str
+    """The gateway's own identifier of this attempt, unique for ever."""
     requested_at: datetime
+    """By the gateway's clock (aware UTC)."""
     customer: str | None = None
+    """The provider's own number of the customer, where one is known."""
     callback_url: str | None = None
+    """The address made for this attempt, None when the gateway takes no callbacks."""
 
     def options(self, provider: str) -> dict[str, object]:
+        """The request's `provider_options` for this provider."""
         return dict(self.request.provider_options.get(provider, {}))
 
 

@@ -14,11 +14,14 @@ __all__ = ["CreatesRefunds", "NewRefund", "ReadsRefunds"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRefund:
-    """One refund to make: `order` is the provider's own number of the paid order, `known` what was last read of it."""
+    """One refund to make."""
 
     request: RefundRequest
+    """What the merchant asked for; its own checks have passed."""
     order: str
+    """The provider's own number of the paid order."""
     known: ProviderOrder | None = None
+    """What was last read of the order."""
 
 
 @runtime_checkable

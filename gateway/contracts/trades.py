@@ -18,6 +18,7 @@ class NewTrade:
     """One exchange order to place."""
 
     request: TradeRequest
+    """What the merchant asked for; its own checks have passed."""
 
 
 @runtime_checkable

@@ -16,18 +16,21 @@ __all__ = ["CreatesWithdrawals", "ListsWithdrawals", "NewWithdrawal", "ReadsWith
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewWithdrawal:
-    """One payout. `customer` is the provider's own number of the customer whose card is topped up, where one is
-    known.
+    """One payout.
 
     An invoice has been decoded and compared with the amount, an address checked, and the merchant's brakes passed,
     before an adapter sees it.
     """
 
     request: WithdrawalRequest
+    """What the merchant asked for; its own checks have passed."""
     requested_at: datetime
+    """By the gateway's clock (aware UTC)."""
     customer: str | None = None
+    """The provider's own number of the customer whose card is topped up, where one is known."""
 
     def options(self, provider: str) -> dict[str, object]:
+        """The request's `provider_options` for this provider."""
         return dict(self.request.provider_options.get(provider, {}))
 
 

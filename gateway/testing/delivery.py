@@ -38,22 +38,26 @@ TIMEOUT_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One attempt to make a callback: the merchant's `status`, or the `error` that stood in the way.
-
-    `callback` counts what the sandbox emitted, from 1: attempts, copies and forgeries of one callback share it.
-    """
+    """One attempt to make a callback."""
 
     callback: int
+    """Counts what the sandbox emitted, from 1: attempts, copies and forgeries of one callback share it."""
     order: str
+    """The provider's own number of the order."""
     method: str
     url: str
     attempt: int
+    """Counted from 1; 0 where it was suppressed."""
     forged: bool = False
+    """Whether it was a stranger's."""
     status: int | None = None
+    """What the merchant answered; None where nothing came back."""
     error: str | None = None
+    """What stood in the way; None where an answer came."""
 
     @property
     def delivered(self) -> bool:
+        """Whether the merchant answered with 2xx."""
         return self.status is not None and 200 <= self.status < 300
 
 
@@ -81,6 +85,7 @@ class CallbackDelivery:
         timeout: float = TIMEOUT_SECONDS,
     ) -> None:
         self.faults: FaultQueue[CallbackFault] = FaultQueue(CallbackFault)
+        """Those that strike the next callbacks; `add` one of `gateway.testing.faults`."""
         self._forge = forge
         self._attempts = attempts
         self._back_off = back_off

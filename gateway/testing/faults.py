@@ -79,7 +79,10 @@ class Fault(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     kind: str
-    times: Annotated[int, Field(ge=1, le=10_000, description="how many calls or callbacks it strikes")] = 1
+    """Which fault it is, in JSON; set by the class."""
+    times: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=1, description="how many calls or callbacks it strikes"
+    )
 
 
 class CallFault(Fault):
@@ -98,9 +101,12 @@ class _Canned(CallFault):
     """An answer that does not come from the provider's application."""
 
     status: StatusCode = 200
+    """The HTTP status, 200 to 599."""
     headers: Headers = Field(default_factory=dict)
+    """Header names and their values, printable ASCII."""
     body: str = ""
     executed: bool = False
+    """Whether the call is carried out all the same."""
 
     @model_validator(mode="after")
     def _check(self) -> _Canned:
@@ -110,18 +116,24 @@ class _Canned(CallFault):
 
 
 class Status(_Canned):
-    """This status, with headers such as Retry-After and a body, instead of the provider's answer."""
+    """This status, with headers such as Retry-After and a body, instead of the provider's answer. Takes `headers`,
+    `body` and `executed` too: whether the call is carried out all the same.
+    """
 
     kind: Literal["status"] = "status"
     status: StatusCode
+    """The HTTP status, 200 to 599."""
 
 
 class Foreign(_Canned):
-    """A page of somebody in between (a captive portal, a bot check), by default in HTML with status 200."""
+    """A page of somebody in between (a captive portal, a bot check), by default in HTML with status 200. Takes `status`
+    and `executed` too, as Status does.
+    """
 
     kind: Literal["foreign"] = "foreign"
     headers: Headers = Field(default_factory=lambda: {"Content-Type": "text/html; charset=utf-8"})
     body: str = FOREIGN_PAGE
+    """A page that says that it checks the browser, if none is given."""
 
 
 class Empty(CallFault):
@@ -129,25 +141,29 @@ class Empty(CallFault):
 
     kind: Literal["empty"] = "empty"
     status: StatusCode = 200
+    """The HTTP status, 200 to 599."""
     executed: bool = False
+    """Whether the call is carried out all the same."""
 
 
 class Delay(CallFault):
-    """The genuine answer comes `seconds` later; the call is carried out before the pause if `executed`, else after it.
-
-    It is carried out also when the client has gone away meanwhile, as providers do.
+    """The genuine answer comes later. The call is carried out also when the client has gone away meanwhile, as
+    providers do.
     """
 
     kind: Literal["delay"] = "delay"
     seconds: Seconds
+    """Above 0 and up to 600, a fraction too."""
     executed: bool = False
+    """Whether the call is carried out before the pause, else after it."""
 
 
 class Drop(CallFault):
-    """The connection is broken off without an answer, before or after the call is carried out."""
+    """The connection is broken off without an answer."""
 
     kind: Literal["drop"] = "drop"
     executed: bool
+    """Whether the call is carried out before."""
 
 
 class Truncated(CallFault):
@@ -169,31 +185,35 @@ class CallbackFault(Fault):
 
 
 class Duplicated(CallbackFault):
-    """The callback is made `copies` times in all."""
+    """The callback is made several times."""
 
     kind: Literal["duplicated"] = "duplicated"
     copies: Annotated[int, Field(ge=2, le=1000)] = 2
+    """How many times in all, 2 to 1,000."""
 
 
 class Delayed(CallbackFault):
-    """The callback is made `seconds` later; others overtake it."""
+    """The callback is made later; others overtake it."""
 
     kind: Literal["delayed"] = "delayed"
     seconds: Seconds
+    """Above 0 and up to 600, a fraction too."""
 
 
 class Reordered(CallbackFault):
-    """The next `times` callbacks are held, and made in reverse when the last of them has come."""
+    """The next callbacks are held, and made in reverse when the last of them has come."""
 
     kind: Literal["reordered"] = "reordered"
     times: Annotated[int, Field(ge=2, le=10_000)] = 2
+    """How many, 2 to 10,000."""
 
 
 class Forged(CallbackFault):
-    """A stranger's callback is made in place of the genuine one, or with `genuine` just before it."""
+    """A stranger's callback is made in place of the genuine one."""
 
     kind: Literal["forged"] = "forged"
     genuine: bool = False
+    """Whether the genuine one is made too, just after it."""
 
 
 class Suppressed(CallbackFault):

@@ -11,20 +11,21 @@ __all__ = ["RequestLog", "RequestRecord"]
 
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
-    """One call. `status` is what the client was sent; None while it waits, or when it got no answer.
-
-    `fault` is the kind of fault that struck; `executed` says whether the sandbox carried the call out (or refused it by
-    itself).
-    """
+    """One call."""
 
     method: str
     path: str
+    """The provider's own, without the sandbox's name in front and without the query."""
     status: int | None = None
+    """What the client was sent; None while it waits, or when it got no answer."""
     fault: str | None = None
+    """The kind of fault that struck."""
     executed: bool = False
+    """Whether the sandbox carried the call out (or refused it by itself)."""
 
     @property
     def faulted(self) -> bool:
+        """Whether a fault struck."""
         return self.fault is not None
 
 

@@ -45,49 +45,61 @@ class SandboxClock:
 
 
 class Payment(StrEnum):
-    """How the payer pays. LATE pays in full after the order has expired."""
+    """How the payer pays."""
 
     EXACT = "exact"
+    """What is asked for."""
     UNDER = "under"
+    """Less."""
     OVER = "over"
+    """More."""
     LATE = "late"
+    """In full, after the order has expired."""
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxOrder:
-    """An order (or deposit) as the sandbox has it; `status` is the provider's own word."""
+    """An order (or deposit) as the sandbox has it."""
 
     id: str
+    """The provider's own number."""
     status: str
+    """The provider's own word."""
     amount: Decimal
+    """What is asked for."""
     currency: str
+    """The provider's own word for what `amount` is in."""
     expires_at: datetime | None = field(default=None, compare=False)
     """When nobody can pay it any more, where the sandbox knows."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutgoingCallback:
-    """A callback that the provider would make now. `forged` makes the same one as somebody without the secret would."""
+    """A callback that the provider would make now."""
 
     method: str
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     order: str = ""
+    """The provider's own number of the order, by which faults find the callback."""
 
 
 class Sandbox(ABC):
-    """One provider's sandbox. `emit` is set by the harness and takes every callback that the provider would make.
+    """One provider's sandbox.
 
     The methods are called from other threads than the application: the state is kept under a lock. `emit` never waits
     and may be called with that lock held.
     """
 
     name: ClassVar[str]
+    """What accounts and addresses call it: the provider's name."""
 
     def __init__(self, clock: SandboxClock | None = None) -> None:
         self.clock = clock or SandboxClock()
+        """What its orders live by."""
         self.emit: Callable[[OutgoingCallback], None] = lambda callback: None
+        """Set by the harness; takes every callback that the provider would make."""
 
     @property
     @abstractmethod

@@ -35,21 +35,26 @@ Fields = Mapping[str, Any] | Callable[["Play"], Mapping[str, Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """One way to carry out one row of the table.
-
-    `prepare` makes what has to be there before; its result is given to the others. A read says how it is made with
-    `read`. A write that has a reference says how its `request` is made, and how it is `sent`; `changes` are fields
-    that make another request of it, `amounts` the names of its fields that hold money.
+    """One way to carry out one row of the table. A read has `read`; a write that has a reference has `request` and
+    `sent`.
     """
 
     operation: str
+    """Such as `orders.create`."""
     variant: str = ""
+    """Such as `lightning`; empty where the operation has none."""
     prepare: Callable[[Play], Any] = lambda play: None
+    """Makes what has to be there before; its result is given to the others."""
     read: Callable[[Play, Any], Any] | None = None
+    """How a read is made."""
     request: Callable[[Play, Any, str], Any] | None = None
+    """Makes the request of a write, under the reference that it is given."""
     sent: Callable[[Play, Any], Any] | None = None
+    """Sends that request."""
     changes: Mapping[str, Any] | None = None
+    """Fields that make another request of it."""
     amounts: tuple[str, ...] = ()
+    """The names of the request's fields that hold money."""
     several: Callable[[Play], Any] | None = None
     """Makes one more of what is listed; where a list has nothing that can be made, None."""
     keeps: bool = False
@@ -57,14 +62,17 @@ class Call:
 
     @property
     def name(self) -> str:
+        """As the table and the report have it: `orders.create:lightning`."""
         return f"{self.operation}:{self.variant}" if self.variant else self.operation
 
     @property
     def has_reference(self) -> bool:
+        """Whether it is a write under a reference."""
         return self.request is not None
 
     @property
     def is_write(self) -> bool:
+        """Whether the operation is a write."""
         return OPERATIONS[self.operation].write
 
     def make(self, play: Play, prepared: Any) -> Any:

@@ -37,67 +37,73 @@ Fields = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class DocumentedFailure:
-    """An answer that the provider's documentation calls an error, and the error that the adapter makes of it.
-
-    `operation` is one that it is documented for; `body` a text, or data that is sent as JSON. `code` is what
-    `GatewayError.provider_code` must then be.
-    """
+    """An answer that the provider's documentation calls an error, and the error that the adapter makes of it."""
 
     operation: str
+    """One that it is documented for."""
     status: int
+    """The HTTP status."""
     body: Any
+    """A text, or data that is sent as JSON."""
     raises: type[GatewayError]
+    """What the adapter must make of it."""
     code: str | None = None
+    """What `GatewayError.provider_code` must then be."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    """Of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class StatusWords:
-    """The provider's words for a status and what they mean, for one operation that reads it.
-
-    `at` is where the word stands in the JSON answer: names joined by dots, `*` for every item of a list
-    (`data.list.*.status`).
-    """
+    """The provider's words for a status and what they mean, for one operation that reads it."""
 
     operation: str
+    """Such as `orders.get`."""
     at: str
+    """Where the word stands in the JSON answer: names joined by dots, `*` for every item of a list
+    (`data.list.*.status`).
+    """
     words: Mapping[Any, str]
+    """The neutral status for each of the provider's words."""
     unknown: Any = "a-word-nobody-knows"
     """A value of the word's own kind that the provider does not have."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignatureVector:
-    """A check value: this request, signed with these credentials at this moment, carries these headers.
-
-    `auth` replaces the account's auth table (None: the account's own); `number` is the growing number of the request,
-    where the provider asks for one; `body` the bytes that go out, where signing changes or covers them.
-    """
+    """A check value: this request, signed with these credentials at this moment, carries these headers."""
 
     request: Request
     headers: Mapping[str, str]
+    """What the request must carry; others are not looked at."""
     now: datetime
+    """The moment of signing (aware UTC)."""
     auth: Fields | None = None
+    """Replaces the account's auth table (None: the account's own)."""
     number: int = 0
+    """The growing number of the request, where the provider asks for one."""
     body: bytes | None = None
+    """The bytes that go out, where signing changes or covers them."""
     source: str = ""
+    """Where the value comes from."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallbackSample:
-    """A callback that is documented (or recorded), and what the adapter must make of it.
-
-    `settings` replace tables of the account, such as its callback secret.
-    """
+    """A callback that is documented (or recorded), and what the adapter must make of it."""
 
     url: str
     headers: Mapping[str, str]
     received_at: datetime
+    """When it came (aware UTC)."""
     proof: Proof
+    """What the adapter must say of its proof."""
     body: bytes = b""
     method: str = "POST"
     provider_id: str | None = None
+    """The order's number that the adapter must find in it."""
     settings: Fields = field(default_factory=dict)
+    """Replace tables of the account, such as its callback secret."""
 
 
 class Subject:
@@ -109,19 +115,26 @@ class Subject:
     """
 
     provider: ClassVar[Provider]
+    """What the adapter's plugin registers."""
     name: ClassVar[str] = ""
     """In reports; the provider's name where none is given."""
 
     # Samples of requests, by variant
 
     orders: ClassVar[Mapping[str, Fields]] = {}
+    """For OrderRequest."""
     withdrawals: ClassVar[Mapping[str, Fields]] = {}
     """`to` is an address; a Lightning invoice and a card are made where it is left out."""
     trades: ClassVar[Mapping[str, Fields]] = {}
+    """For TradeRequest; `market` and `kind` are filled in."""
     refund: ClassVar[Fields] = {}
+    """For RefundRequest, without `order`."""
     customer: ClassVar[Fields] = {"first_name": "Ada", "last_name": "Example"}
+    """For CustomerRequest."""
     card: ClassVar[Fields] = {}
+    """For CardRequest, without `customer`."""
     market: ClassVar[str] = "BTC/USD"
+    """One that the sandbox has, written `BASE/QUOTE`."""
     per_customer: ClassVar[frozenset[str]] = frozenset()
     """Operations that are made for one customer of the merchant: orders.create, orders.list, wallets.list."""
 
@@ -138,9 +151,13 @@ class Subject:
     # What the documentation says
 
     words: ClassVar[Sequence[StatusWords]] = ()
+    """Status words that the documentation names."""
     failures: ClassVar[Sequence[DocumentedFailure]] = ()
+    """Errors that the documentation names."""
     signatures: ClassVar[Sequence[SignatureVector]] = ()
+    """Check values of what goes out signed."""
     callbacks: ClassVar[Sequence[CallbackSample]] = ()
+    """Callbacks that are documented or recorded."""
     callbacks_expire: ClassVar[bool] = False
     """The proof of a callback covers a time, so that one which was kept for days is refused."""
     strict: ClassVar[str | None] = "callback.strict"
@@ -210,4 +227,5 @@ class Subject:
 
     @property
     def title(self) -> str:
+        """What reports call it."""
         return self.name or self.provider.name
