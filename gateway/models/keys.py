@@ -195,6 +195,7 @@ class KeyGuide(Result):
     label: str | None = None
     """The key's, where one was named."""
     kind: str
+    """As in ApiKey."""
     parts: Mapping[str, str] = Field(default_factory=dict)
     """What a key to be made consists of: by the names that `NewKey.parts` has, what the provider calls them."""
     permissions: frozenset[Permission] | None = None

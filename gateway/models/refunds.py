@@ -47,7 +47,7 @@ class RefundRequest(Input):
     and the latest of equals, of those that have no refund yet, or only failed ones.
     """
     amount: PositiveMoney | None = None
-    """None is all of it; not every provider can refund a part."""
+    """Above zero. None is all of it; not every provider can refund a part."""
     reason: str | None = Field(default=None, max_length=1000)
     """The merchant's own words, up to 1,000 characters. Kept with the request; no adapter here sends it on."""
     provider_options: ProviderOptions = Field(default_factory=dict)
