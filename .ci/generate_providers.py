@@ -66,11 +66,12 @@ def notes(row: Capability) -> str:
 
 
 def table(rows: list[Capability]) -> list[str]:
-    lines = ["| operation | what it is | grade | source | notes |", "| --- | --- | --- | --- | --- |"]
+    lines = ['<div class="capabilities" markdown>', "", "| operation | what it is | grade | source | notes |"]
+    lines.append("| --- | --- | --- | --- | --- |")
     for row in rows:
         what = OPERATIONS[row.operation].summary
         lines.append(f"| `{call(row)}` | {what} | {row.grade.value} | {cell(row.source)} | {notes(row)} |")
-    return lines
+    return [*lines, "", "</div>"]
 
 
 def configure(provider: Provider) -> Iterator[str]:
