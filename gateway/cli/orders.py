@@ -70,7 +70,9 @@ def create(
         typer.Option("--customer", help="Your own number of the customer.", autocompletion=completion.customers),
     ] = None,
     settles_to: Annotated[Settlement | None, typer.Option("--settles-to", help="Whose money it becomes.")] = None,
-    description: Annotated[str | None, typer.Option("--description", help="Shown to the payer.")] = None,
+    description: Annotated[
+        str | None, typer.Option("--description", help="Your own words about it; kept with the order, not sent on.")
+    ] = None,
     return_url: Annotated[str | None, typer.Option("--return-url", help="Where the payer goes afterwards.")] = None,
     cancel_url: Annotated[
         str | None, typer.Option("--cancel-url", help="Where a payer who gives up goes, where the provider can.")
