@@ -57,6 +57,10 @@ class Asset:
     def is_fiat(self) -> bool:
         return self.kind is AssetKind.FIAT
 
+    def satisfies(self, asked: Asset) -> bool:
+        """Whether this is what was asked for: the same, or on any network where none was named."""
+        return self == asked or (asked.network is None and self.symbol == asked.symbol)
+
     @classmethod
     def of(cls, code: str | Asset) -> Asset:
         """The known asset with this code; raises InvalidRequest, with the nearest known code, for an unknown one."""

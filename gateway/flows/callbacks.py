@@ -248,7 +248,7 @@ def _read(core: Core, taken: _Taken, number: str, seconds: float | None) -> Flow
     except Exception as error:  # an adapter's mistake: the callback is not lost by it
         log.exception("the order %s at %s could not be read", number, attempt.account)
         return _Later(f"reading the order failed ({type(error).__name__})")
-    wrong = _contradiction(taken.request, attempt, seen, number)
+    wrong = _contradiction(taken, seen, number)
     return _Wrong(wrong) if wrong else _Seen(seen, number, read_at)
 
 
@@ -260,15 +260,16 @@ def _claimed(connection: Connection, attempt: Attempt, place: tuple[str, int], n
     return None
 
 
-def _contradiction(request: OrderRequest, attempt: Attempt, seen: ProviderOrder, number: str) -> str | None:
+def _contradiction(taken: _Taken, seen: ProviderOrder, number: str) -> str | None:
     """What of the order at the provider cannot be of this attempt; None when all that it shows agrees."""
+    attempt = taken.attempt
     if seen.provider_id is not None and seen.provider_id != number:
         return f"asked for the order {number}, the provider shows {seen.provider_id}"
-    different = orders.differs(request, seen)
+    different = orders.differs(taken.request, taken.attempt_id, seen)
     if different:
         return different
     if attempt.provider_id is None:
-        if seen.price is None:
+        if seen.price is None and seen.attempt is None:
             return f"names the order {number}, which does not show its price"
         # Providers write whole seconds, and clocks differ a little.
         if seen.created_at is not None and seen.created_at < attempt.created_at - _CLOCKS_DIFFER:

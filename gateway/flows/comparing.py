@@ -102,7 +102,7 @@ def of_trade(known: Trade, seen: Trade) -> list[Difference]:
 def _asked(request: OrderRequest, seen: ProviderOrder) -> Difference | None:
     if seen.price is not None and seen.price != request.price:
         return Difference(FindingKind.AMOUNT_DIFFERS, f"asked for {request.price}", f"for {seen.price}")
-    if seen.pay_with is not None and request.pay_with is not None and seen.pay_with != request.pay_with:
+    if seen.pay_with is not None and request.pay_with is not None and not seen.pay_with.satisfies(request.pay_with):
         return Difference(FindingKind.AMOUNT_DIFFERS, f"to be paid in {request.pay_with}", f"paid in {seen.pay_with}")
     return None
 

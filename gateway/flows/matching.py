@@ -26,28 +26,33 @@ class Wanted:
 
     reference: str
     number: int
+    attempt: str | None
+    """The gateway's own identifier of it, which some providers show again."""
     request: OrderRequest
     asked_at: datetime
 
 
-def may_be(request: OrderRequest, asked_at: datetime, seen: ProviderOrder) -> bool:
-    """Whether this can be the order that was asked for then: same price, same coin, and made no earlier."""
-    if seen.provider_id is None or seen.price != request.price:
+def may_be(wanted: Wanted, seen: ProviderOrder) -> bool:
+    """Whether this can be the order that was asked for then: of the same attempt, or where the provider does not show
+    whose it is, of the same price and coin, and made no earlier.
+    """
+    if seen.provider_id is None:
         return False
-    if seen.pay_with is not None and request.pay_with is not None and seen.pay_with != request.pay_with:
+    if seen.attempt is not None:
+        return seen.attempt == wanted.attempt
+    asked = wanted.request
+    if seen.price != asked.price:
         return False
-    return seen.created_at is None or seen.created_at >= asked_at - CLOCKS_DIFFER
+    if seen.pay_with is not None and asked.pay_with is not None and not seen.pay_with.satisfies(asked.pay_with):
+        return False
+    return seen.created_at is None or seen.created_at >= wanted.asked_at - CLOCKS_DIFFER
 
 
 def likely(wanted: Wanted, orders: Iterable[ProviderOrder], linked: Collection[str] = ()) -> list[ProviderOrder]:
     """Those of the provider's orders that this may be, the nearest in time first; none whose number is `linked` to an
     attempt.
     """
-    found = {
-        seen.provider_id: seen
-        for seen in orders
-        if may_be(wanted.request, wanted.asked_at, seen) and seen.provider_id not in linked
-    }
+    found = {seen.provider_id: seen for seen in orders if may_be(wanted, seen) and seen.provider_id not in linked}
     return sorted(found.values(), key=lambda seen: _distance(seen.created_at, wanted.asked_at))
 
 

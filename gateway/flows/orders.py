@@ -297,7 +297,7 @@ def _attempt(
         on_reopened=lambda connection, error: save(connection, OrderStatus.CREATING, error),
         on_failure=lambda connection, error: failover.count_failure(core, connection, account.name, error),
         circumstances=failover.CIRCUMSTANCES,
-        check=lambda result: differs(request, result),
+        check=lambda result: differs(request, attempt_id, result),
     )
     yield from once(core, write, deadline)
 
@@ -310,11 +310,13 @@ def _callback_url(core: Core, account: OpenAccount, attempt_id: str) -> str | No
     return attempt_url(base_url, keys[0], account.name, attempt_id)
 
 
-def differs(request: OrderRequest, made: ProviderOrder) -> str | None:
+def differs(request: OrderRequest, attempt_id: str, made: ProviderOrder) -> str | None:
     """What of the provider's order is not what was asked for, in words; None when all that it shows agrees."""
+    if made.attempt is not None and made.attempt != attempt_id:
+        return f"asked for the attempt {attempt_id}, the order {made.provider_id} is for {made.attempt[:64]}"
     if made.price is not None and made.price != request.price:
         return f"asked for {request.price}, the order {made.provider_id} is for {made.price}"
-    if made.pay_with is not None and request.pay_with is not None and made.pay_with != request.pay_with:
+    if made.pay_with is not None and request.pay_with is not None and not made.pay_with.satisfies(request.pay_with):
         return f"asked to be paid in {request.pay_with}, the order {made.provider_id} is paid in {made.pay_with}"
     return None
 
@@ -423,8 +425,9 @@ def _read(core: Core, attempt: Attempt, seconds: float | None, *, background: bo
 def link(core: Core, reference: str, provider_id: str, *, seconds: float | None) -> Flow[Order]:
     """Give an attempt the provider's number that its creation did not tell (the payer chose the coin on a hosted page).
 
-    The order is read first and must agree with what was asked: the price, the coin where one was asked for, and a
-    creation not before the attempt's. Raises Conflict when it does not, or when the number belongs to another order.
+    The order is read first and must agree with what was asked: the price (or the attempt, where the provider shows
+    it), the coin where one was asked for, and a creation not before the attempt's. Raises Conflict when it does not,
+    or when the number belongs to another order.
     """
     order = yield from _load(reference)
     waiting = [attempt for attempt in order.attempts if attempt.provider_id is None and attempt.order is not None]
@@ -439,8 +442,15 @@ def link(core: Core, reference: str, provider_id: str, *, seconds: float | None)
     attempt = waiting[-1]
     read_at = core.now()
     seen = yield from fetch(core, attempt.account, provider_id, seconds=seconds)
-    request = yield from transact(lambda connection: store.load_request(connection, reference))
-    different = differs(request, seen) or (None if seen.price else "its price is not shown")
+    request, attempt_id = yield from transact(
+        lambda connection: (
+            store.load_request(connection, reference),
+            store.attempt_id_of(connection, reference, attempt.number),
+        )
+    )
+    different = differs(request, attempt_id or "", seen) or (
+        None if seen.price is not None or seen.attempt is not None else "its price is not shown"
+    )
     # Providers write whole seconds, and clocks differ a little.
     if seen.created_at is not None and seen.created_at < attempt.created_at - _CLOCKS_DIFFER:
         different = f"it was made at {seen.created_at:%Y-%m-%d %H:%M:%S} UTC, before it was asked for"

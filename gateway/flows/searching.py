@@ -74,7 +74,8 @@ def suggest(
     for one in lists.numberless(connection, account.name, account.environment, batch=batch, limit=_CHUNK):
         watch = one.watch
         request = orders.load_request(connection, watch.reference)
-        wanted = matching.Wanted(watch.reference, watch.number, request, watch.made_at)
+        attempt = orders.attempt_id_of(connection, watch.reference, watch.number)
+        wanted = matching.Wanted(watch.reference, watch.number, attempt, request, watch.made_at)
         before = {match["provider_id"]: match for match in watch.found or ()}
         found = {match["provider_id"]: match for match in map(matching.told, matching.likely(wanted, unlinked))}
         if not found.keys() - before.keys():

@@ -193,6 +193,8 @@ class ProviderOrder(Result):
 
     provider_id: str | None
     """The provider's own number. None where it is learned only when the payer has chosen a coin."""
+    attempt: str | None = None
+    """`NewOrder.attempt`, where the provider shows again what it was given. It tells which order this is."""
     status: OrderStatus
     provider_status: str | None = None
     """The provider's own word for the status, as it came."""

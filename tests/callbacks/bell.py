@@ -1,7 +1,8 @@
 """A provider that calls back, `bell`, and its service: everything about its orders can be bent by a test.
 
-    POST /orders        makes one of {"price", "currency", "coin", "callback"}; tells its number unless it is `hosted`
-    GET  /orders/ID     {"id", "status", "price", "coin", "amount", "created"}
+    POST /orders        makes one of {"price", "currency", "coin", "callback", "attempt"}; tells its number unless it is
+                        `hosted`
+    GET  /orders/ID     {"id", "status", "price", "coin", "amount", "created"}, and "attempt" where it `echoes`
 
 A callback is a POST of {"order": ID}, or a GET that says nothing, with the header `Proof` where a secret is agreed.
 """
@@ -75,6 +76,7 @@ class Bell(Adapter[BellSettings]):
             "currency": asked.price.asset.code,
             "coin": asked.pay_with.code if asked.pay_with else None,
             "callback": order.callback_url,
+            "attempt": order.attempt,
         }
         data = yield from ask(Request("POST", "/orders", json=body, write=True), data_of)
         return _order(data)
@@ -109,6 +111,7 @@ def _order(data: dict[str, Any]) -> ProviderOrder:
     coin = data.get("coin")
     return ProviderOrder(
         provider_id=data.get("id"),
+        attempt=data.get("attempt"),
         status=_STATUSES[data["status"]],
         provider_status=data["status"],
         price=Money(data["price"], data["currency"]) if data.get("price") else None,
@@ -120,7 +123,10 @@ def _order(data: dict[str, Any]) -> ProviderOrder:
 
 
 _CAPABILITIES = Capabilities.of(
-    *(supported("orders.create", "D", "bell", variant=variant) for variant in ("payer-choice", "coin")),
+    *(
+        supported("orders.create", "D", "bell", variant=variant)
+        for variant in ("payer-choice", "coin", "coin-without-network")
+    ),
     supported("orders.get", "D", "bell"),
     supported("callbacks.receive", "D", "bell"),
 )
@@ -136,6 +142,8 @@ class Service:
     reads: int = 0
     hosted: bool = False
     """Its answers to a creation tell no number."""
+    echoes: bool = False
+    """It shows again which attempt an order was made for."""
     down: bool = False
     made: threading.Event = field(default_factory=threading.Event)
     """Whether there was an order made."""
@@ -147,6 +155,7 @@ class Service:
             number = f"n{next(self._numbers)}"
             order = {name: asked[name] for name in ("price", "currency", "coin")}
             order |= {"id": number, "status": "open", "amount": asked["price"]}
+            order |= {"attempt": asked["attempt"]} if self.echoes else {}
             self.orders[number] = {**order, "created": self.clock.now().isoformat(timespec="seconds")}
             self.callbacks[number] = asked["callback"]
             self.made.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import pytest
 
 from callbacks.bell import SECRET, MadeButUnanswered, Shop, cart, inbox, known, suspicions, told
+from gateway.assets import Asset
 from gateway.errors import Conflict, OutcomeUnknown
 from gateway.models import OrderStatus
 from gateway.store.inbox import CallbackState
 from support.colours import Opened
+from support.toy import good
 
 
 @pytest.fixture
@@ -217,6 +220,49 @@ class TestNumbers:
         assert suspicions(gw) == [reason]
         assert (known(gw).provider_id, known(gw).status) == (None, OrderStatus.CREATING)
         assert [entry.state.value for entry in gw.journal.show("cart-1")] == ["unknown"]
+
+    def test_an_order_that_shows_its_attempt_needs_no_price(self, shop: Shop, gw: Opened) -> None:
+        shop.service.echoes = True
+        shop.line.plan(MadeButUnanswered(shop.service, answered=False))
+        with pytest.raises(OutcomeUnknown):
+            gw.orders.create(cart(), account="shop")
+        shop.service.orders["n1"] |= {"status": "paid", "price": None}
+        shop.calls_back(gw, "n1")
+        gw.callbacks.process()
+        assert suspicions(gw) == []
+        assert (known(gw).provider_id, known(gw).status) == ("n1", OrderStatus.PAID)
+        assert [entry.state.value for entry in gw.journal.show("cart-1")] == ["done"]
+
+    def test_an_order_of_another_attempt_is_not_taken_whatever_its_price_is(self, shop: Shop, gw: Opened) -> None:
+        shop.service.hosted = shop.service.echoes = True
+        for index in (1, 2):
+            gw.orders.create(cart(f"cart-{index}", pay_with=None), account="shop")
+        shop.service.orders["n1"]["status"] = "paid"
+        shop.calls_back(gw, "n2", body=names("n1"))
+        gw.callbacks.process()
+        (reason,) = suspicions(gw)
+        assert re.fullmatch(r"asked for the attempt [0-9a-f]{32}, the order n1 is for [0-9a-f]{32}", reason)
+        assert known(gw, "cart-2").provider_id is None
+        with pytest.raises(Conflict, match="asked for the attempt"):
+            gw.orders.link("cart-2", "n1")
+        assert gw.orders.link("cart-1", "n1").status is OrderStatus.PAID
+
+    def test_an_answer_that_is_for_another_attempt(self, shop: Shop, gw: Opened) -> None:
+        shop.line.plan(good({"id": "n1", "status": "open", "attempt": "of-somebody-else"}))
+        with pytest.raises(OutcomeUnknown, match="the order n1 is for of-somebody-else"):
+            gw.orders.create(cart(), account="shop")
+        assert known(gw).status is OrderStatus.CREATING
+
+    def test_a_coin_without_a_network_is_answered_with_one(self, shop: Shop, gw: Opened) -> None:
+        shop.line.plan(good({"id": "n1", "status": "open", "coin": "USDT@tron", "amount": "25.00"}))
+        order = gw.orders.create(cart(pay_with="USDT"), account="shop")
+        assert (order.pay_with, order.leading.order and order.leading.order.pay_with) == (
+            Asset.of("USDT"),
+            Asset.of("USDT@tron"),
+        )
+        shop.line.plan(good({"id": "n2", "status": "open", "coin": "USDC@tron", "amount": "25.00"}))
+        with pytest.raises(OutcomeUnknown, match="asked to be paid in USDT, the order n2 is paid in USDC@tron"):
+            gw.orders.create(cart("cart-2", pay_with="USDT"), account="shop")
 
     def test_a_whole_second_and_a_little_are_no_contradiction(self, shop: Shop, gw: Opened) -> None:
         shop.service.hosted = True

@@ -265,7 +265,9 @@ def _name(run: Run, entry: JournalEntry) -> Flow[None]:
 def _matches(connection: Connection, run: Run, entry: JournalEntry, asked_at: datetime) -> list[dict[str, Any]]:
     if entry.operation == "orders.create":
         request = OrderRequest.model_validate(entry.request)
-        wanted = matching.Wanted(entry.reference, int(entry.scope), request, asked_at)
+        number = int(entry.scope)
+        attempt = order_store.attempt_id_of(connection, entry.reference, number)
+        wanted = matching.Wanted(entry.reference, number, attempt, request, asked_at)
         return [matching.told(seen) for seen in matching.likely(wanted, run.loose_orders)]
     if entry.operation == "trades.create":
         asked = trade_store.load_trade(connection, entry.reference)
