@@ -136,7 +136,9 @@ def provider_page(provider: Provider) -> str:
     if any(row.operation == "orders.create" and row.support is Support.SUPPORTED for row in provider.capabilities):
         lines.append(f"| whose money an order becomes | {SETTLES[provider.settles_to]} |")
         coins = ", ".join(f"`{coin}`" for coin in COINS_OF_ORDERS[provider.name])
-        lines.append(f"| coins that an order can be paid in (`pay_with`) | {coins} |")
+        lines.append(
+            f"| coins that an order can be paid in (`pay_with`) | {coins}; on what evidence: `orders.create` below |"
+        )
     if provider.rate_limit is None:
         lines.append("| calls allowed | the adapter knows of no limit |")
     else:

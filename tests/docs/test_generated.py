@@ -20,9 +20,10 @@ from typer.main import get_command
 
 import gateway
 from docs.blocks import PAGES, ROOT, blocks
-from gateway import errors
+from gateway import Gateway, Money, OrderRequest, errors
 from gateway.cli.app import build
 from gateway.config import GatewaySettings
+from gateway.errors import GatewayError
 from gateway.models import EVENT_TYPES, OrderStatus
 from gateway.plugins import load_plugins
 
@@ -224,17 +225,30 @@ def test_every_kind_of_key_is_configured_on_its_providers_page() -> None:
                 assert any(account.get("auth", {}).get("kind") == kind.name for account in accounts), kind.name
 
 
-def test_the_coins_of_orders_are_on_the_providers_pages() -> None:
-    """Those that the adapters' own sandboxes or capability tables name; what is on a page is what an adapter takes."""
-    rows = {
-        name: re.search(r"(?m)^\| coins .*\|$", page(f"providers/{name}.md")) for name in ("aurpay", "aurex", "emirex")
-    }
-    assert rows["emirex"] is None
+@pytest.mark.parametrize(("name", "auth"), [("aurpay", "api-key"), ("aurex", "bearer")])
+def test_the_coins_on_a_providers_page_are_those_that_its_adapter_takes(
+    name: str, auth: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it says when it is asked for another coin, before anything is sent."""
+    (row,) = re.findall(r"(?m)^\| coins .*?\| (.*?); .*\|$", page(f"providers/{name}.md"))
+    monkeypatch.chdir(tmp_path)
+    account = {"provider": name, "base_url": "http://127.0.0.1:9", "auth": {"kind": auth, "api_key": "made-up"}}
+    request = OrderRequest(
+        reference="coins",
+        price=Money("25.00", "USD"),
+        pay_with="SOL@solana",
+        customer="c-1",
+        settles_to=load_plugins().provider(name).settles_to,
+    )
+    with Gateway(accounts={"shop": account}) as gw, pytest.raises(GatewayError) as refused:
+        gw.orders.create(request, account="shop")
+    hint = re.sub(r"[^A-Za-z@ ]|\b(?:set|pay_with|use|to|or)\b", " ", refused.value.hint or "").split()
+    assert {word for word in hint if word.partition("@")[0].isupper()} == set(re.findall(r"`([^`]+)`", row))
+
+
+def test_a_provider_without_orders_names_no_coins() -> None:
+    assert "| coins " not in page("providers/emirex.md")
     assert "whose money an order becomes" not in page("providers/emirex.md")
-    for name, code in (("aurpay", "USDT@tron"), ("aurpay", "BTC@lightning"), ("aurex", "USDC")):
-        found = rows[name]
-        assert found is not None
-        assert f"`{code}`" in found[0]
 
 
 def test_no_bar_in_a_piece_of_code_is_escaped() -> None:
