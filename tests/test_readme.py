@@ -102,7 +102,7 @@ def test_a_merchants_own_test(tmp_path: Path) -> None:
 
 
 def test_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AURPAY_TOKEN", "AURPAY_SECRET", "AURPAY_BACKUP_KEY"):
+    for name in ("AURPAY_TOKEN", "AURPAY_SECRET", "BACKUP_TOKEN", "BACKUP_SECRET"):
         monkeypatch.setenv(name, f"made-up-{name}")
     for routes, first in (
         (TOML[0], "shop"),

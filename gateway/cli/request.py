@@ -29,7 +29,7 @@ def add(app: typer.Typer) -> None:
     app.command(
         "request",
         epilog=example(
-            "gateway request GET /api/orders --account shop --query page=1 --query size=5",
+            "gateway request GET /api/v2/order/ --account shop --query page=1 --query size=5",
             """gateway request POST /api/order/pay-url --account shop --json-body '{"order_id": "cart-1001"}'""",
         ),
     )(request)

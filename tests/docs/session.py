@@ -263,7 +263,8 @@ class Session:
             self._install()
             return 0, ""
         for word in words:
-            wanted = Requirement(word)
+            # Not on an index yet: the checkout itself.
+            wanted = Requirement(f"{PROJECT['name']}{word[1:]}" if word.startswith(".[") else word)
             if wanted.name == PROJECT["name"]:
                 assert wanted.extras <= set(PROJECT["optional-dependencies"]), word
             else:

@@ -61,6 +61,13 @@ def with_unknown_payout(session: Session) -> None:
         gw.withdrawals.create(payout, account="shop")
 
 
+def on_call(session: Session) -> None:
+    """There is an order that nobody has paid, and a payout of unknown outcome."""
+    with_unknown_payout(session)
+    with Gateway.from_file("gateway.toml") as gw:
+        gw.orders.create(CART)
+
+
 def with_django(session: Session) -> None:
     """A Django project called `shop`. What it is asked for over HTTP is tests/callbacks/test_frameworks.py's."""
     usual(session)
@@ -105,6 +112,7 @@ STAGES: dict[str, Callable[[Session], Any]] = {
     "docs/callbacks.md": with_django,
     "docs/concepts/outcomes.md": with_unknown_payout,
     "docs/events.md": with_paid_order,
+    "docs/howto/on-call.md": on_call,
     "docs/howto/rotate-keys.md": with_a_ring,
     "docs/keys.md": with_new_key,
     "docs/new-provider.md": lambda session: None,
