@@ -29,6 +29,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 import yaml
@@ -232,6 +233,16 @@ class Session:
         if words[0] != "events":  # what follows the events says nothing before there is one
             _wait_for(lambda: b"\n" in printed.read_bytes() or child.poll() is not None, f"{words} to be up")
         assert child.poll() is None, f"{words} ended: {printed.read_text(encoding='utf-8')}"
+
+    def _curl(self, command: Command, words: list[str]) -> tuple[int, str]:
+        """A call of what the page serves: of an address alone, or with `--json BODY`."""
+        *options, address = words
+        assert options == [] or (len(options) == 2 and options[0] == "--json"), words
+        assert address.startswith(f"http://127.0.0.1:{self._port}/"), address
+        body = options[1].encode() if options else None
+        request = Request(address, body, {"Content-Type": "application/json"})
+        with urlopen(request, timeout=PATIENCE) as answer:
+            return 0, answer.read().decode("utf-8")
 
     def _python(self, command: Command, words: list[str]) -> tuple[int, str]:
         if words[:2] == ["-m", "pytest"]:
