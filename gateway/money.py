@@ -51,6 +51,17 @@ def plain(number: Decimal) -> str:
     return format(number, "f")
 
 
+def _shifted(number: Decimal, places: int) -> Decimal:
+    """The number times 10 to the power of `places`, with every digit: `Decimal.scaleb` rounds to 28 of them."""
+    return number.scaleb(places, _EXACT)
+
+
+def _places(places: object) -> int:
+    if isinstance(places, bool) or not isinstance(places, int) or not 0 <= places <= _MOST_DIGITS:
+        raise InvalidRequest(f"decimal places are a whole number from 0 to {_MOST_DIGITS}, not {places!r}")
+    return places
+
+
 class Money:
     """An exact amount of one asset. Immutable; adding, subtracting and comparing work within one asset only.
 
@@ -73,6 +84,25 @@ class Money:
         if not asset:
             raise InvalidRequest(f"not money: {text[:60]!r}", hint="write an amount and an asset, such as '0.05 BTC'")
         return cls(amount, asset.strip())
+
+    @classmethod
+    def of_units(cls, number: Decimal | int | str, asset: Asset | str, places: int) -> Self:
+        """The money that a provider writes as this number of the smallest unit, of which one asset has 10 to the power
+        of `places`: `of_units(150000, "USDT@tron", 6)` is 0.150000 USDT. `places` is what the provider documents, which
+        need not be `Asset.decimals`. Every digit is kept. Raises InvalidRequest for what is no number.
+        """
+        return cls(_shifted(exact(number), -_places(places)), asset)
+
+    def in_units(self, places: int) -> int:
+        """This money as a whole number of the smallest unit, of which one asset has 10 to the power of `places`. Raises
+        InvalidRequest when it has more decimals than that: none is cut off.
+        """
+        if self.decimals > _places(places):
+            raise InvalidRequest(
+                f"{self} is no whole number of a unit with {places} decimals",
+                hint=f"round it yourself to {places} decimals; the gateway never rounds money",
+            )
+        return int(_shifted(self.amount, places))
 
     def outgoing(self) -> Self:
         """This money, if it can be sent: raises InvalidRequest when it has more decimals than the asset."""

@@ -142,6 +142,36 @@ def test_how_an_amount_may_be_written(text: str) -> None:
     assert Money(text, "USD").amount == Decimal(text)
 
 
+@given(st.integers(-(10**40), 10**40), st.integers(0, 24))
+def test_units_of_any_size_keep_every_digit_both_ways(number: int, places: int) -> None:
+    money = Money.of_units(number, "ETH@ethereum", places)
+    assert money.amount * 10**places == number or abs(number) >= 10**28  # Decimal's own product rounds there
+    assert money.in_units(places) == number
+    assert Money.of_units(str(number), "ETH@ethereum", places) == money
+
+
+def test_units_are_written_as_they_are_documented() -> None:
+    assert Money("1.5", "USDT@tron").in_units(6) == 1_500_000
+    assert Money("2.01", "USDT@tron").in_units(6) == 2_010_000
+    assert Money("1E+2", "EUR").in_units(2) == 10_000
+    assert str(Money.of_units("150000", "USDT@tron", 6)) == "0.150000 USDT@tron"
+    assert Money.of_units(Decimal("9007199254740993"), "BTC", 8) == Money("90071992.54740993", "BTC")
+
+
+@pytest.mark.parametrize(
+    "amount, places", [("1.005", 2), ("0.0000001", 6), ("1", -1), ("1", True), ("1", 1.0), ("1", 97)]
+)
+def test_money_is_never_cut_to_units(amount: str, places: Any) -> None:
+    with pytest.raises(InvalidRequest):
+        Money(amount, "USDT").in_units(places)
+
+
+@pytest.mark.parametrize("number, places", [(1.5, 6), ("many", 6), (1, -1), (None, 2)])
+def test_no_money_is_made_of_what_counts_no_units(number: Any, places: Any) -> None:
+    with pytest.raises(InvalidRequest):
+        Money.of_units(number, "USDT", places)
+
+
 def test_arithmetic_is_within_one_asset() -> None:
     tron, ethereum, bare = Money(1, "USDT@tron"), Money(1, "USDT@ethereum"), Money(1, "USDT")
     for other in (ethereum, bare, Money(1, "USD")):

@@ -142,6 +142,10 @@ class Subject:
 
     coins: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """What the provider calls an asset in requests (`{"USDT@tron": ("USDT", "TRC20")}`), where not by its symbol."""
+    units: ClassVar[Mapping[str, int]] = {}
+    """By asset code, how many decimal places stand behind the provider's whole numbers, where it writes amounts in the
+    smallest unit: `{"USDT@tron": 6, "EUR": 2}`. A bare `USDT` is meant on every network.
+    """
     unsent: ClassVar[Mapping[str, frozenset[str]]] = {}
     """By row, the parts of a request that the provider does not take: `to.address`, `amount.asset`, `pay_with`."""
     fields: ClassVar[Mapping[str, Mapping[str, str]]] = {}
