@@ -7,7 +7,7 @@ Hooks register and observe; operations are ordinary calls. A plugin is a module 
 
     @hookimpl
     def gateway_register_providers(register):
-        register(Provider(name="acme", ...))
+        register(Provider(name="acme", contract=1, ...))
 """
 
 from __future__ import annotations
@@ -35,8 +35,7 @@ def gateway_register_providers(register: Callable[[Provider], None]) -> None:
     """Register providers; a name that is taken, or another contract version, is a PluginError of this plugin alone.
 
     A built-in provider keeps its name. Of two other plugins that claim one, neither is loaded until one is uninstalled
-    or left out of `GATEWAY_PLUGINS`: nobody's key goes to the wrong one. State the contract
-    that the plugin is written for as a number (`Provider(contract=1)`): left out, it is taken for the one that is here.
+    or left out of `GATEWAY_PLUGINS`: nobody's key goes to the wrong one.
     """
 
 

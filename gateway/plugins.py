@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,10 +16,14 @@ import pluggy
 from gateway import hookspecs
 from gateway._version import __version__
 from gateway.assets import Asset, register_asset
-from gateway.contracts.adapter import CONTRACT_VERSION, Provider, another_contract
+from gateway.capabilities import Capabilities
+from gateway.contracts.adapter import CONTRACT_VERSION, Provider, RateLimit, another_contract
+from gateway.contracts.keys import KeyRules
+from gateway.contracts.settings import AccountSettings
 from gateway.errors import ConfigurationError, PluginError
+from gateway.models.orders import Settlement
 
-__all__ = ["GROUP", "Plugin", "Plugins", "implementations", "load_plugins"]
+__all__ = ["GROUP", "Plugin", "Plugins", "implementations", "load_plugins", "told"]
 
 GROUP = "gateway"
 _OWN = "crypto-gateway"
@@ -162,6 +167,7 @@ def add(
             others = [other for other, rival in zip(every, rivals, strict=True) if rival is not entry_point]
             raise _contested(f"the entry point {plugin.name!r}", others, every)
         module = entry_point.load()
+        _marked(module)
         fresh = not plugins.manager.is_registered(module)
         plugins.manager.register(module, name=entry_point.name)
         plugins.manager.check_pending()
@@ -169,10 +175,12 @@ def add(
         register_asset(*assets)
         if plugin.distribution != _OWN:
             _claim(plugins, plugin, providers)
-    except (Exception, SystemExit) as error:  # a plugin may raise anything at all
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a plugin may raise anything at all
         if fresh and plugins.manager.is_registered(module):
             plugins.manager.unregister(module)
-        words = _told(error)
+        words = told(error)
         if isinstance(error, ImportError) and (error.name or "").partition(".")[0] == "gateway":
             words += f"; is it written for another gateway? This is {__version__}, with contract {CONTRACT_VERSION}"
         plugin = replace(plugin, error=words)
@@ -189,8 +197,59 @@ def add(
     return plugin
 
 
-def _told(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
+def told(error: BaseException) -> str:
+    """A plugin's exception in one line; also of one that cannot say what it is."""
+    try:
+        words = str(error)
+    except Exception:
+        words = "which cannot be shown"
+    return " ".join(f"{type(error).__name__}: {words}".split())[:500]
+
+
+def _marked(module: Any) -> None:
+    """Raises PluginError for a hook that would never be called, or never do what it is there for."""
+    marker = f"{hookspecs.hookimpl.project_name}_impl"
+    hooks = [name for name, spec in vars(hookspecs).items() if hasattr(spec, f"{hookspecs.hookimpl.project_name}_spec")]
+    found = {name: getattr(module, name) for name in hooks if callable(getattr(module, name, None))}
+    for name, function in found.items():
+        options = getattr(function, marker, None)
+        if options is None:
+            raise PluginError(f"{name} is not marked with gateway.hookspecs.hookimpl, so it would never be called")
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            raise PluginError(f"{name} is a coroutine function: hooks are called, not awaited")
+        if options["wrapper"] or options["hookwrapper"]:
+            raise PluginError(f"{name} is a wrapper: every plugin's hook is called by itself, with nothing around it")
+    if not found and not any(hasattr(getattr(module, name, None), marker) for name in dir(module)):
+        raise PluginError("it has no function that is marked with gateway.hookspecs.hookimpl, so it does nothing")
+
+
+def _unsound(provider: Provider) -> str:
+    """What of a provider cannot be right, in words; empty where nothing is. It would fail for everybody who lists
+    providers otherwise.
+    """
+    kinds: dict[str, tuple[type, ...]] = {
+        "title": (str,),
+        "capabilities": (Capabilities,),
+        "settles_to": (Settlement,),
+        "rate_limit": (RateLimit, type(None)),
+        "keys": (KeyRules, type(None)),
+        "sandbox": (str, type(None)),
+        "documentation": (str, type(None)),
+    }
+    for name, allowed in kinds.items():
+        value = getattr(provider, name)
+        if not isinstance(value, allowed):
+            return f"{name} is of the type {type(value).__name__}, not {allowed[0].__name__}"
+    if not provider.title.strip():
+        return "title is empty"
+    settings: Any = provider.settings
+    if not (isinstance(settings, type) and issubclass(settings, AccountSettings)):
+        return "settings is no subclass of gateway.contracts.AccountSettings"
+    if not callable(getattr(provider, "adapter", None)):
+        return "adapter cannot be called"
+    if provider.sandbox is not None and not all(provider.sandbox.partition(":")):
+        return f"sandbox is {provider.sandbox[:80]!r}, not module:attribute"
+    return ""
 
 
 def _claim(plugins: Plugins, plugin: Plugin, providers: Iterable[str]) -> None:
@@ -218,7 +277,7 @@ def _drop(plugins: Plugins, plugin: Plugin, error: PluginError) -> None:
     for name in plugins.loaded[place].providers:
         del plugins.providers[name], plugins.origins[name]
     plugins.manager.unregister(name=plugin.name)
-    plugins.loaded[place] = replace(plugin, error=_told(error))
+    plugins.loaded[place] = replace(plugin, error=told(error))
 
 
 def _contested(what: str, others: Sequence[Plugin], every: Sequence[Plugin]) -> PluginError:
@@ -253,8 +312,7 @@ def implementations(plugins: Plugins, hook: str) -> Iterator[tuple[str, Callable
     with the hook's parameters by name. So one that raises is known by name, and keeps none of the others from its turn.
     """
     for implementation in reversed(getattr(plugins.manager.hook, hook).get_hookimpls()):
-        if not (implementation.wrapper or implementation.hookwrapper):  # there is no one call to be around
-            yield implementation.plugin_name, functools.partial(_called, implementation)
+        yield implementation.plugin_name, functools.partial(_called, implementation)
 
 
 def _called(implementation: pluggy.HookImpl, **parameters: Any) -> Any:
@@ -275,6 +333,9 @@ def _registered(plugins: Plugins, module: Any) -> tuple[dict[str, Provider], lis
             raise PluginError(another_contract(provider.name, provider.contract))
         if not _NAME.fullmatch(provider.name):
             raise PluginError(f"not a provider's name: {provider.name[:40]!r}; lower case letters, digits and '-'")
+        wrong = _unsound(provider)
+        if wrong:
+            raise PluginError(f"the provider {provider.name} is not sound: {wrong}")
         # A built-in provider that failed to load keeps its name too.
         own = (plugin for plugin in plugins.loaded if plugin.distribution == _OWN and provider.name == plugin.name)
         taken = next(own, None)

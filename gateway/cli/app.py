@@ -6,6 +6,7 @@ Exit status: 0 success; 1 a gateway error, told in one line (with `--json` as th
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from importlib import import_module
@@ -173,7 +174,9 @@ def run() -> NoReturn:
         # A character that the locale cannot show is no reason to lose the result.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        app = build(load_plugins())
+        # What a plugin prints while it is loaded is no part of the result, which may be a document.
+        with contextlib.redirect_stdout(sys.stderr):
+            app = build(load_plugins())
     except GatewayError as error:  # with GATEWAY_STRICT_PLUGINS=1
         report(error, as_json="--json" in sys.argv)
         sys.exit(1)

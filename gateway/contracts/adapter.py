@@ -72,10 +72,18 @@ class Auth(Protocol):
 
 @runtime_checkable
 class LoginAuth(Protocol):
-    """An `Auth` that obtains its key by a call. One login runs at a time for an account."""
+    """An `Auth` that obtains its key by a call. One login runs at a time for a key."""
 
     def login_due(self) -> bool:
-        """Whether a key must be obtained before the next request can be signed."""
+        """Whether a key should be obtained: because one is needed, or the one at hand expires soon. One call does it,
+        and while none is needed, a login that fails stops nobody.
+        """
+        ...
+
+    def login_needed(self) -> bool:
+        """Whether nothing can be signed before a key is obtained: there is none, or it has expired or was refused.
+        Never while none is due.
+        """
         ...
 
     @property
@@ -173,8 +181,10 @@ class Provider:
     """The import path `module:attribute` of the factory of its stateful sandbox, imported only when one is served."""
     documentation: str | None = None
     """Where the provider documents its API."""
-    contract: int = CONTRACT_VERSION
-    """The one that the plugin is written for, as a number: with another one it is refused."""
+    contract: int
+    """The one that the plugin is written for, written out as a number: by another version of the gateway it is refused
+    then, with both named.
+    """
 
     def __new__(cls, **stated: Any) -> Provider:
         # Of another contract it may have fields that are unknown here: the versions say more than these do.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -15,12 +16,14 @@ if TYPE_CHECKING:
 
 __all__ = ["installed_sandboxes", "sandbox_of"]
 
+log = logging.getLogger("gateway")
+
 
 def installed_sandboxes(names: Iterable[str] | None = None) -> list[Sandbox]:
     """A new sandbox of every installed provider that has one, or of those that are named.
 
     Raises ConfigurationError for a name without a sandbox and without the extra `sandbox`, PluginError for a sandbox
-    that cannot be made.
+    that was named and cannot be made. Of all, such a one is reported in the log and left out.
     """
     from gateway.plugins import load_plugins
 
@@ -33,7 +36,15 @@ def installed_sandboxes(names: Iterable[str] | None = None) -> list[Sandbox]:
             raise ConfigurationError(
                 f"no installed provider {name!r} has a sandbox", hint=f"there are {', '.join(providers) or 'none'}"
             )
-    return [sandbox_of(providers[name]) for name in chosen]
+    sandboxes = []
+    for name in chosen:
+        try:
+            sandboxes.append(sandbox_of(providers[name]))
+        except PluginError as error:
+            if names is not None:
+                raise
+            log.warning("%s: it is left out", error)
+    return sandboxes
 
 
 def sandbox_of(provider: Provider) -> Sandbox:
@@ -43,9 +54,9 @@ def sandbox_of(provider: Provider) -> Sandbox:
     try:
         with sandbox_extra():
             sandbox = getattr(import_module(module), attribute)()
-    except ConfigurationError:
+    except (ConfigurationError, KeyboardInterrupt):
         raise
-    except Exception as error:
+    except BaseException as error:  # a plugin may raise anything at all
         raise PluginError(f"the sandbox {where!r} cannot be made: {error!r}", provider=provider.name) from error
     if not isinstance(sandbox, Sandbox):
         raise PluginError(f"{where!r} makes no gateway.testing.Sandbox", provider=provider.name)

@@ -247,6 +247,7 @@ def _starts_over() -> NoReturn:
 
 PROVIDER = Provider(
     name="aurex",
+    contract=1,
     title="Aurex",
     settings=AurexSettings,
     adapter=AurexAdapter,

@@ -21,6 +21,7 @@ __all__ = ["AURPAY", "gateway_register_providers"]
 
 AURPAY = Provider(
     name="aurpay",
+    contract=1,
     title="Aurpay",
     settings=AurpaySettings,
     adapter=Aurpay,

@@ -158,6 +158,7 @@ def _read_cursor(cursor: str | None) -> tuple[int, str | None]:
 # of the sister product keep to 4 private requests a second (I); an answer 429 is waited for as usual.
 PROVIDER = Provider(
     name="emirex",
+    contract=1,
     title="Emirex",
     settings=EmirexSettings,
     adapter=EmirexAdapter,

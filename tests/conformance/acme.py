@@ -27,6 +27,7 @@ from pydantic import Field
 from gateway.assets import Asset
 from gateway.capabilities import OPERATIONS, Capabilities, absent, manual, supported
 from gateway.contracts import (
+    CONTRACT_VERSION,
     AccountSettings,
     Adapter,
     Amount,
@@ -390,6 +391,7 @@ def provider(**changed: Any) -> Provider:
     """The provider, or one that differs in something."""
     given: dict[str, Any] = {
         "name": "acme",
+        "contract": CONTRACT_VERSION,
         "title": "Acme",
         "settings": AcmeSettings,
         "adapter": AcmeAdapter,

@@ -8,6 +8,8 @@ import asyncio
 import importlib
 import json
 import logging
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -103,6 +105,43 @@ BROKEN: dict[str, tuple[str, str]] = {
     "no Python": ("def (", "SyntaxError: "),
     "needs what is not there": ("import no_such_module_anywhere", "ModuleNotFoundError: No module named"),
     "exits": ("raise SystemExit(3)", "SystemExit: 3"),
+    "panics": ("class Panic(BaseException): ...\nraise Panic('at the disco')", "Panic: at the disco"),
+    "cannot say what it is": (
+        "class Mute(Exception):\n    def __str__(self): raise OSError('no words')\nraise Mute",
+        "Mute: which cannot be shown",
+    ),
+    "marks nothing": (
+        REGISTERING.format(name="bad").replace("@hookimpl\n", ""),
+        "gateway_register_providers is not marked with gateway.hookspecs.hookimpl, so it would never be called",
+    ),
+    "has nothing": ("x = 1", "so it does nothing"),
+    "a hook to await": (
+        REGISTERING.format(name="bad").replace("def gateway", "async def gateway"),
+        "gateway_register_providers is a coroutine function",
+    ),
+    "a wrapper": (
+        REGISTERING.format(name="bad").replace("@hookimpl", "@hookimpl(wrapper=True)") + "    yield",
+        "gateway_register_providers is a wrapper",
+    ),
+    "says of no contract": (
+        "from gateway.contracts import Provider\nProvider(name='bad', title='Bad')",
+        "'contract'",
+    ),
+    **{
+        f"a provider whose {change}": (REGISTERING.replace("{name!r}", f"'bad', {change}"), f"is not sound: {words}")
+        for change, words in {
+            "title=None": "title is of the type NoneType, not str",
+            "title=' '": "title is empty",
+            "settings=None": "settings is no subclass of gateway.contracts.AccountSettings",
+            "settings=int": "settings is no subclass of gateway.contracts.AccountSettings",
+            "adapter=None": "adapter cannot be called",
+            "capabilities=None": "capabilities is of the type NoneType, not Capabilities",
+            "rate_limit=60": "rate_limit is of the type int, not RateLimit",
+            "settles_to='merchant'": "settles_to is of the type str, not Settlement",
+            "sandbox='bad.sandbox'": "sandbox is 'bad.sandbox', not module:attribute",
+            "keys={}": "keys is of the type dict, not KeyRules",
+        }.items()
+    },
     "raises at registration": (
         REGISTERING.format(name="bad") + "    raise ValueError('half-way')",
         "ValueError: half-way",
@@ -171,7 +210,7 @@ def test_metadata_that_is_broken_harms_nobody(site: Site) -> None:
 
 def test_fields_of_this_contract_are_still_checked() -> None:
     with pytest.raises(TypeError, match="moons"):
-        Provider(name="bad", moons=3)  # type: ignore[call-arg]
+        Provider(name="bad", contract=CONTRACT_VERSION, moons=3)  # type: ignore[call-arg]
 
 
 # Two that claim one name
@@ -237,6 +276,12 @@ def test_one_that_failed_keeps_no_name(site: Site) -> None:
     site.add("acme-one", "raise OSError('x')", point="acme", module="acme_one")
     site.add("acme-two", REGISTERING.format(name="acme"), point="acme-too", module="acme_two")
     assert load_plugins().origins["acme"].distribution == "acme-two"
+
+
+def test_an_interrupt_while_one_is_loaded_is_an_interrupt(site: Site) -> None:
+    site.add("slow-plugin", "raise KeyboardInterrupt", point="slow", module="slow_plugin")
+    with pytest.raises(KeyboardInterrupt):
+        load_plugins()
 
 
 def test_a_built_in_provider_that_fails_to_load_keeps_its_name(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,13 +355,45 @@ def test_commands(site: Site) -> None:
     assert (done.exit_code, done.stdout, done.stderr) == (0, "2 moons\n", "")
 
 
+@pytest.mark.parametrize("group", [False, True], ids=["a command", "a command of a group"])
+def test_a_command_that_fails_says_whose_it_is(site: Site, group: bool) -> None:
+    text = COMMANDS.format(name="moons").replace("typer.echo(", "raise OSError(")
+    if group:
+        text = text.replace("    @cli", "    more = typer.Typer()\n    cli.add_typer(more, name='space')\n    @more")
+    site.add("moon-plugin", text, point="moon", module="moon_plugin", version="0.1")
+    words = ["space", "moons"] if group else ["moons"]
+    done = CliRunner().invoke(build(load_plugins()), words, prog_name="gateway")
+    assert isinstance(done.exception, OSError)
+    assert done.exception.__notes__ == ["This is a command of the plugin moon (moon-plugin 0.1): tell its author."]
+
+
+def test_what_one_prints_while_it_is_loaded_is_no_part_of_a_document(site: Site) -> None:
+    text = "print('loading moons')\n" + COMMANDS.format(name="moons") + "    print('registering moons')\n"
+    site.add("moon-plugin", text, point="moon", module="moon_plugin")
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway.cli", "providers", "--json"],
+        env={**os.environ, "PYTHONPATH": str(site.folder)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "moon" in {row["name"] for row in json.loads(done.stdout)}
+    assert done.stderr.splitlines() == ["loading moons", "registering moons"]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         (COMMANDS.format(name="doctor"), "there is a command of this name already: doctor"),
         (COMMANDS.replace("    @cli", "    raise OSError('no such disk')\n    @cli").format(name="x"), "no such disk"),
+        (
+            "class Panic(BaseException):\n    def __str__(self): raise ValueError\n"
+            + COMMANDS.replace("    @cli", "    raise Panic\n    @cli").format(name="x"),
+            "Panic: which cannot be shown",
+        ),
     ],
-    ids=["taken", "raises"],
+    ids=["taken", "raises", "panics"],
 )
 def test_commands_that_cannot_be_are_left_out_and_named(
     text: str, words: str, site: Site, capsys: pytest.CaptureFixture[str]

@@ -30,6 +30,7 @@ from gateway import Money, hookspecs
 from gateway.assets import Asset
 from gateway.capabilities import Capabilities, manual, supported
 from gateway.contracts import (
+    CONTRACT_VERSION,
     AccountSettings,
     Adapter,
     Amount,
@@ -163,25 +164,32 @@ class LoginKey:
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
         self._held: Secret | None = None
-        self._due = True
+        self._needed, self._soon = True, False
         self._lock = threading.Lock()
         self.key_id = _key_id(credentials.user)
 
     def login_due(self) -> bool:
-        return self._due
+        return self._needed or self._soon
+
+    def login_needed(self) -> bool:
+        return self._needed
+
+    def expires_soon(self) -> None:
+        """Time has passed: it is good for a little while."""
+        self._soon = True
 
     expires_at = None
 
     def login(self) -> Operation[IssuedKey]:
         issued = yield from issue(self._credentials.user, self._credentials.password)
         with self._lock:
-            self._held, self._due = issued.secret, False
+            self._held, self._needed, self._soon = issued.secret, False, False
         return issued
 
     def refused(self, request: Request) -> None:
         with self._lock:
             if self._held is not None and request.headers.get("X-Key") == self._held.reveal():
-                self._due = True
+                self._needed, self._soon = True, False
 
     def sign(self, request: Request, signing: Signing) -> Request:
         if self._held is None:
@@ -440,6 +448,7 @@ KEY_RULES = KeyRules(
 def provider(name: str = "toy", *, rate_limit: RateLimit | None = None, **changed: Any) -> Provider:
     """The provider, or one like it under another name."""
     given: dict[str, Any] = {
+        "contract": CONTRACT_VERSION,
         "title": name.capitalize(),
         "settings": ToySettings,
         "adapter": Toy,

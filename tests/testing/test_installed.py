@@ -59,8 +59,14 @@ def test_a_name_without_a_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_broken_one_names_its_provider(monkeypatch: pytest.MonkeyPatch, name: str, where: str, message: str) -> None:
     install(monkeypatch, provider(name, where))
     with pytest.raises(PluginError, match=message) as caught:
-        installed_sandboxes()
+        installed_sandboxes([name])
     assert caught.value.provider == name
+
+
+def test_a_broken_one_leaves_the_others(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    install(monkeypatch, provider("tin", "no_such_module:Sandbox"), provider("toy", "toy_sandbox:ToySandbox"))
+    assert [sandbox.name for sandbox in installed_sandboxes()] == ["toy"]
+    assert "tin: the sandbox 'no_such_module:Sandbox' cannot be made: ModuleNotFoundError" in caplog.text
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
