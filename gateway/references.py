@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from gateway.errors import GatewayError, VaultError
+from gateway.secrets import is_text
 
 # The vault is imported when a secret is in it: its cryptography is no part of a configuration without one.
 if TYPE_CHECKING:
@@ -30,18 +31,28 @@ def resolve_secret(reference: str) -> str:
         value = os.environ.get(rest)
         if not value:
             raise ValueError(f"the environment variable {rest} is not set")
+        if not is_text(value):
+            raise ValueError(f"the environment variable {rest} is no text in UTF-8")
         return value
     if kind == "file":
-        try:
-            value = Path(rest).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"the file {rest} cannot be read ({type(error).__name__})") from None
-        if not value:
-            raise ValueError(f"the file {rest} is empty")
-        return value
+        return _in_file(rest)
     if kind == "vault":
         raise ValueError("cannot be in the vault: use env:NAME or file:PATH")
     return reference
+
+
+def _in_file(path: str) -> str:
+    try:
+        value = Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        wrong = f"cannot be read ({type(error).__name__})"
+    except ValueError:  # a UnicodeDecodeError has the whole file in it
+        wrong = "is no text in UTF-8"
+    else:
+        if value:
+            return value
+        wrong = "is empty"
+    raise ValueError(f"the file {path} {wrong}")
 
 
 def not_configured() -> VaultError:
@@ -82,7 +93,8 @@ class References:
         try:
             return self._readable().get(account, label).reveal()
         except GatewayError as error:
-            raise ValueError(error.message + (f" ({error.hint})" if error.hint else "")) from None
+            wrong = error.message + (f" ({error.hint})" if error.hint else "")
+        raise ValueError(wrong)
 
     def vault(self) -> Vault:
         """The configured vault; nothing of it has been read yet. Raises VaultError when there is none, or no key for

@@ -18,7 +18,9 @@ from urllib.parse import quote, quote_plus
 from pydantic import GetCoreSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-__all__ = ["HIDDEN", "CardNumber", "Raw", "Redactor", "Secret", "is_telling"]
+from gateway.errors import InvalidRequest
+
+__all__ = ["HIDDEN", "CardNumber", "Raw", "Redactor", "Secret", "is_telling", "is_text"]
 
 HIDDEN = "•••"
 """What stands in reports where a secret was."""
@@ -40,17 +42,34 @@ _WORD_OF_A_NAME = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _NAME_BEFORE = re.compile(r'"([A-Za-z0-9_.-]{1,64})"\s*:\s*"?$|[?&]([A-Za-z0-9_.-]{1,64})=$|^([A-Za-z0-9_.-]{1,64})=$')
 
 
+def is_text(value: object) -> bool:
+    """Whether it is text in UTF-8. What the system gives that is none has surrogates in the place of its bytes."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def is_telling(name: str) -> bool:
     """Whether a field or header of this name holds a secret."""
     return name.lower().replace("-", "").replace("_", "") in _TELLING
 
 
 class Secret:
-    """A text kept out of sight; `reveal()` is the only way to read it."""
+    """A text kept out of sight; `reveal()` is the only way to read it. Raises InvalidRequest for what is no text in
+    UTF-8: it could not be signed with or sent.
+    """
 
     __slots__ = ("_text",)
 
     def __init__(self, text: str) -> None:
+        if not is_text(text):
+            raise InvalidRequest(
+                "a secret has to be text in UTF-8, and this is none", hint="copy it again from where it was shown"
+            )
         self._text = text
 
     def reveal(self) -> str:
@@ -99,7 +118,10 @@ class Secret:
                     "secret", "expected a text: env:NAME, file:PATH, vault:account/label or a literal"
                 )
             resolve = (info.context or {}).get("resolve_secret")
-            return cls(resolve(value) if resolve else value)
+            text = resolve(value) if resolve else value
+            if not is_text(text):
+                raise PydanticCustomError("secret", "a secret has to be text in UTF-8, and this is none")
+            return cls(text)
 
         return core_schema.with_info_plain_validator_function(
             read,

@@ -39,6 +39,7 @@ from gateway.cli.session import (
     only_account,
     session,
 )
+from gateway.cli.unseen import line_typed
 from gateway.contracts import KeyKind
 from gateway.errors import GatewayError, InvalidRequest, UnsupportedOperation
 from gateway.models.keys import ApiKey, KeyAction, KeyGuide, Rotation
@@ -416,7 +417,7 @@ def _typed_name(here: Session, gateway: Gateway, account: str) -> str:
     )
     sys.stderr.write("To go on, type the account's name: ")
     sys.stderr.flush()
-    typed = sys.stdin.readline().strip()
+    typed = line_typed().strip()
     if not typed:
         raise GatewayError("not confirmed: nothing was done")
     return typed

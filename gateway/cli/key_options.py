@@ -12,7 +12,7 @@ import typer
 from gateway.cli import completion
 from gateway.cli.output import shown
 from gateway.cli.session import misuse
-from gateway.cli.unseen import typed_unseen
+from gateway.cli.unseen import line_typed, typed_unseen
 from gateway.contracts import KeyKind, KeyPart
 from gateway.errors import GatewayError
 from gateway.models.keys import NewKey, Permission
@@ -107,7 +107,7 @@ def entered_parts(kind: KeyKind) -> dict[str, Secret]:
 
 
 def entered_part(part: KeyPart, *, exact: bool = False) -> Secret:
-    """One part. Raises GatewayError when there is none."""
+    """One part. Raises GatewayError when there is none, or when it is no text."""
     try:
         text = read_part(part, exact=exact)
     except EOFError:
@@ -119,7 +119,8 @@ def entered_part(part: KeyPart, *, exact: bool = False) -> Secret:
 
 def read_part(part: KeyPart, *, exact: bool = False) -> Secret:
     """What is typed for a part, unseen when it is secret, without the space that was copied with it; a password is
-    `exact`. A line of standard input where that is no terminal. Raises EOFError.
+    `exact`. A line of standard input where that is no terminal. Raises EOFError, and InvalidRequest for what is no
+    text.
     """
     on_terminal, prompt = sys.stdin.isatty(), f"{shown(part.title[0].upper() + part.title[1:])}: "
     if on_terminal and not part.public:
@@ -128,7 +129,7 @@ def read_part(part: KeyPart, *, exact: bool = False) -> Secret:
         if on_terminal:
             sys.stderr.write(prompt)
             sys.stderr.flush()
-        text = sys.stdin.readline()
+        text = line_typed()
         if not text:
             raise EOFError
         text = text.rstrip("\r\n")

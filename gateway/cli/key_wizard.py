@@ -21,6 +21,7 @@ from gateway.cli.key_guides import network_words, numbered, step_text, steps_tex
 from gateway.cli.key_options import Addresses, Expires, Kind, Permissions, Pool, new_key, read_part
 from gateway.cli.output import complain, data_of, report, shown
 from gateway.cli.session import AccountName, AsJson, ConfigFile, Deadline, example, misuse, only_account, session
+from gateway.cli.unseen import line_typed
 from gateway.contracts import KeyKind, KeyPart
 from gateway.errors import GatewayError, InvalidRequest, NotFound, UnsupportedOperation
 from gateway.models.keys import ApiKey, KeyAction, KeyGuide, NewKey, Permission, Rotation
@@ -91,6 +92,11 @@ def create(
             sys.stderr.write("\n")
             complain(f"interrupted: {walk.left()}", walk.how_to_end())
             raise typer.Exit(130) from None
+        except GatewayError:
+            raise  # it says what became of the key
+        except Exception:
+            complain(walk.left(), walk.how_to_end())
+            raise
         here.done(f"the key {key.label} was kept", seen(name, key.label))
         walk.tell_what_comes_next()
     here.output.one(key, ONE, data_of)
@@ -285,12 +291,17 @@ def _tell(text: str) -> None:
 
 def _ask(prompt: str) -> str:
     """What is typed. Raises EOFError when nobody is there any more."""
-    sys.stderr.write(prompt)
-    sys.stderr.flush()
-    line = sys.stdin.readline()
-    if not line:
-        raise EOFError
-    return line.strip()
+    while True:
+        sys.stderr.write(prompt)
+        sys.stderr.flush()
+        try:
+            line = line_typed()
+        except InvalidRequest as error:
+            report(error, as_json=False)
+            continue
+        if not line:
+            raise EOFError
+        return line.strip()
 
 
 def _asked(prompt: str, taken: Callable[[str], T]) -> T:
@@ -328,7 +339,11 @@ def _networks(text: str) -> list[str]:
 def _captured(part: KeyPart) -> Secret:
     """A part as the provider shows it, asked for until there is one."""
     while True:
-        text = read_part(part)
+        try:
+            text = read_part(part)
+        except InvalidRequest as error:
+            report(error, as_json=False)
+            continue
         if text:
             return text
         _tell("Nothing was entered.")

@@ -13,6 +13,7 @@ import typer
 from gateway.api import Gateway
 from gateway.cli import completion
 from gateway.cli.output import Output, complain, shown
+from gateway.cli.unseen import line_typed
 from gateway.config import GatewaySettings, load_settings
 from gateway.errors import ConfigurationError, GatewayError, InvalidRequest
 from gateway.plugins import load_plugins
@@ -134,7 +135,7 @@ class Session:
             misuse("this needs a confirmation, and nobody can be asked here", hint="add --yes")
         sys.stderr.write(f"{shown(question)} [y/N] ")
         sys.stderr.flush()
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        if line_typed().strip().lower() not in ("y", "yes"):
             raise GatewayError("not confirmed: nothing was done")
 
 

@@ -11,7 +11,7 @@ from gateway.errors import VaultError
 from gateway.keyring.masterkeys import MasterKey, Passphrase, RawKey
 from gateway.keyring.storages import FileStorage, Storage, StoreStorage
 from gateway.keyring.vault import Vault
-from gateway.secrets import Secret
+from gateway.secrets import Secret, is_text
 
 if TYPE_CHECKING:
     from gateway.config import VaultSettings
@@ -62,6 +62,8 @@ def key_in_variable(name: str) -> RawKey:
     text = os.environ.get(name)
     if not text:
         raise VaultError(f"the environment variable {name} is not set")
+    if not is_text(text):
+        raise VaultError(f"the environment variable {name} is no text in UTF-8")
     return _named(name, RawKey, Secret(text))
 
 

@@ -126,7 +126,7 @@ class Terminal:
         return self.text
 
     def type(self, keys: str) -> None:
-        os.write(self.master, keys.encode())
+        os.write(self.master, keys.encode("utf-8", "surrogateescape"))
 
     def end(self) -> int:
         """Read the rest, and give the exit status."""

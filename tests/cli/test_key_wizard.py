@@ -35,6 +35,7 @@ TRY_IT = "[Enter to have the key read with] "
 SECRET, PUBLIC = "Private secret key: ", "Public key: "
 AGAIN = "(again, same, leave): "
 WITHDRAW = frozenset({Permission.WITHDRAW})
+BROKEN = "\udcff"  # typed as the byte 0xff
 CTRL_C, CTRL_D = "\x03", "\x04"
 
 
@@ -197,6 +198,28 @@ def test_a_wrong_secret_is_asked_for_again_and_was_never_kept(ring: Ring, person
     assert somebody.end() == 0, somebody.shown
     assert [key.label for key in ring.kept()] == ["Payout1"]
     assert ring.secrets() == {ring.secret}
+    assert "canary" not in somebody.shown
+
+
+def test_what_is_no_text_is_asked_for_again(ring: Ring, person: Callable[..., Person]) -> None:
+    somebody = person(*CREATE)
+    somebody.answers(GO_ON, BROKEN)
+    assert "what was entered is no text in UTF-8" in somebody.answers(GO_ON)
+    for _ in range(3):
+        somebody.answers(GO_ON)
+    ring.make()
+    somebody.answers(SECRET, f"canary-{BROKEN}-broken")
+    assert "what was entered is no text in UTF-8, so nothing was done with it\n" in somebody.answers(
+        SECRET, ring.secret
+    )
+    somebody.answers(PUBLIC, BROKEN)
+    assert "what was entered is no text in UTF-8" in somebody.answers(PUBLIC, ring.public)
+    for _ in range(2):
+        somebody.answers(GO_ON)
+    somebody.answers(TRY_IT)
+    assert somebody.end() == 0, somebody.shown
+    assert ring.secrets() == {ring.secret}
+    assert "Traceback" not in somebody.shown
     assert "canary" not in somebody.shown
 
 

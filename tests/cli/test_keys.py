@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from cli.conftest import Process
+from cli.conftest import COMMAND, TIMEOUT, Process
 from cli.kept_keys import Ring
 from gateway.cli import session
 from gateway.cli.app import build
@@ -170,6 +173,47 @@ def test_a_key_that_is_not_whole_or_not_accepted_is_not_kept(
     assert (result.exit_code, result.stdout) == (1, "")
     assert said in result.stderr
     assert (ring.kept(), ring.secrets()) == ([], set())
+
+
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("add", "Main1", *EMIREX),
+        ("issue", "--account", "aurpay", "--label", "till", "--username", "a@b.example", "--yes"),
+    ],
+)
+def test_a_secret_that_is_no_text_is_an_error_without_it(ring: Ring, words: tuple[str, ...], errors: str) -> None:
+    if words[0] == "issue":
+        ring.configure(account="aurpay", auth={"kind": "ring"})
+    done = subprocess.run(
+        [*COMMAND, "keys", *words, "--json"],
+        cwd=ring.folder,
+        input=b"\xff\xfe-canary-one\n\xff-canary-two\n",
+        env={**os.environ, "PYTHONIOENCODING": f"utf-8:{errors}"},
+        capture_output=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == b""
+    error = json.loads(done.stdout)
+    assert (error["error"], error["outcome"]) == ("InvalidRequest", "not_sent")
+    assert error["message"] == "what was entered is no text in UTF-8, so nothing was done with it"
+    assert b"canary" not in done.stdout
+    assert ring.secrets() == set()
+
+
+def test_a_secret_in_the_environment_that_is_no_text_is_named_and_not_shown(ring: Ring, process: Process) -> None:
+    auth = {"kind": "signed", "public_key": "public", "secret": "env:CANARY"}
+    ring.configure(auth=auth)
+    broken = {"CANARY": "the-\udcff-value"}
+    for words in (("wallets", "list", "--account", "emirex", "--json"), ("doctor", "--json")):
+        done = process(*words, env=broken)
+        assert done.returncode == 1
+        assert "the environment variable CANARY is no text in UTF-8" in done.stdout
+        assert "Traceback" not in done.stderr
+        assert "value" not in done.stdout + done.stderr
 
 
 def test_what_cannot_be_kept_is_told_before_a_secret_is_read(told: Told, ring: Ring) -> None:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from gateway.errors import InvalidRequest
 from gateway.models import Card, CardStatus, OneTimeCode
 from gateway.secrets import HIDDEN, CardNumber, Raw, Redactor, Secret, is_telling
 
@@ -51,6 +52,20 @@ class TestSecret:
         ]
         assert not any(CANARY in text for text in shown)
         assert all(HIDDEN in text for text in shown[:3])
+
+    @pytest.mark.parametrize("broken", [f"{CANARY}\udcff", "\ud83d", b"bytes", None])
+    def test_what_is_no_text_is_refused_without_it(self, kind: type[Secret], broken: Any) -> None:
+        with pytest.raises(InvalidRequest, match="text in UTF-8") as caught:
+            kind(broken)
+        error = caught.value
+        assert error.__context__ is None
+        assert error.__cause__ is None
+        assert CANARY not in "".join(traceback.format_exception(error)) + repr(vars(error))
+
+    def test_what_is_no_text_is_refused_in_a_model_too(self, kind: type[Secret]) -> None:
+        with pytest.raises(ValidationError, match="text in UTF-8") as caught:
+            TypeAdapter(kind).validate_python(f"{CANARY}\udcff")
+        assert caught.value.errors()[0]["type"] == "secret"
 
     def test_json_and_dumps_hide_it(self, kind: type[Secret]) -> None:
         assert CANARY not in Model(secret=kind(CANARY)).model_dump_json()
