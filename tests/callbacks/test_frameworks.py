@@ -97,8 +97,10 @@ def sandbox() -> Iterator[SandboxServer]:
 
 
 @contextlib.contextmanager
-def shop(name: str, sandbox: SandboxServer, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The example of this section, served; its address."""
+def shop(
+    name: str, sandbox: SandboxServer, folder: Path, monkeypatch: pytest.MonkeyPatch, *, starts: int = 1
+) -> Iterator[str]:
+    """The example of this section, served; its address. With several `starts`, it was served before."""
     monkeypatch.chdir(folder)
     with socket.create_server(("127.0.0.1", 0), backlog=64) as door:
         url = f"http://127.0.0.1:{door.getsockname()[1]}"
@@ -111,7 +113,11 @@ def shop(name: str, sandbox: SandboxServer, folder: Path, monkeypatch: pytest.Mo
         Path("gateway.toml").write_text("\n".join(settings), encoding="utf-8")
         namespace: dict[str, Any] = {"__name__": "example"}
         exec(compile(SECTIONS[name], f"docs/callbacks.md, {name}", "exec"), namespace)
-        with SERVERS[name](door, namespace.get("app") or namespace["application"]):
+        application = namespace.get("app") or namespace["application"]
+        for _ in range(starts - 1):
+            with socket.create_server(("127.0.0.1", 0)) as before, SERVERS[name](before, application):
+                pass
+        with SERVERS[name](door, application):
             yield url
         if "gw" in namespace:
             namespace["gw"].close()
@@ -161,6 +167,22 @@ def test_an_example(
         assert call(registered, "HEAD") == (200, b"")
         assert call(registered, "POST", b"x" * 70_000)[0] in (404, 413)
         assert len(gw.callbacks.list()) == 2
+
+
+def test_an_application_that_is_started_again_in_its_process_takes_callbacks(
+    sandbox: SandboxServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an application's own tests do, each with a client of its own."""
+    with (
+        shop("FastAPI", sandbox, tmp_path, monkeypatch, starts=3) as url,
+        Gateway.from_file("gateway.toml") as gw,
+    ):
+        order = gw.orders.create(OrderRequest(reference="cart-1", price="25.00 USD", pay_with="USDT@tron"))
+        assert order.provider_id is not None
+        sandbox.pay("aurpay", order.provider_id)
+        sandbox.wait_idle(PATIENCE)
+        assert [delivery.status for delivery in sandbox.callbacks("aurpay").deliveries()] == [200]
+        assert call(f"{url}/") == (200, b'"the shop"')
 
 
 @pytest.mark.parametrize("name", ["Starlette", "Flask"])
