@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
-from shlex import quote
 
 from gateway.cli.output import shown
-from gateway.models.keys import GuideStep, KeyAction, KeyGuide
+from gateway.models.keys import GuideStep, KeyAction, KeyGuide, Permission
 
-__all__ = ["guide_text", "network_words", "numbered", "step_text", "steps_text"]
+__all__ = ["guide_text", "keeping_text", "network_words", "numbered", "step_text", "steps_text"]
 
 _AIMS = {
     KeyAction.CREATE: "make {}",
@@ -44,8 +44,10 @@ def steps_text(steps: Iterable[tuple[str, GuideStep]], parts: Mapping[str, str])
     return "\n".join(step_text(number, step, parts) for number, step in steps)
 
 
-def guide_text(guide: KeyGuide, title: str) -> str:
-    """A whole guide: what it is for, its steps, and apart from them what comes later. `title` is the provider's."""
+def guide_text(guide: KeyGuide, title: str, keeping: str = "") -> str:
+    """A whole guide: what it is for, its steps, and apart from them what comes later. `title` is the provider's,
+    `keeping` how the key gets into the ring.
+    """
     steps = numbered(guide.steps)
     key = f"the key {guide.label}" if guide.label is not None else "a key"
     head = [f"{shown(title)}, account {guide.account}: {_AIMS[guide.action].format(key)}"]
@@ -58,12 +60,25 @@ def guide_text(guide: KeyGuide, title: str) -> str:
     later = [one for one in steps if one[1].later]
     if later:
         blocks.append("Later\n" + steps_text(later, guide.parts))
-    if guide.parts:
-        add = f"gateway keys add {quote(guide.label or 'LABEL')} --account {quote(guide.account)}"
-        parts = ", ".join(shown(title) for title in guide.parts.values())
-        blocks.append(f"`{add}` then asks for: {parts} (or takes a line of standard input for each, in this order)")
+    if guide.parts and keeping:
+        blocks.append(keeping)
     blocks.append(f"Source: {shown(guide.source)} (grade {guide.grade})")
     return "\n\n".join(blocks)
+
+
+def keeping_text(guide: KeyGuide, pool: str, *, issues: bool) -> str:
+    """How the key that the guide makes gets into the ring. What is not said there a key could do, from anywhere."""
+    label, parts = guide.label or "LABEL", ", ".join(map(shown, guide.parts.values()))
+    if issues:
+        command = shlex.join(["gateway", "keys", "issue", "--account", guide.account, "--label", label])
+        return f"`{command}` asks for: {parts}"
+    words = ["gateway", "keys", "add", label, "--account", guide.account, "--kind", guide.kind]
+    for permission in Permission:
+        words += ["--permission", permission.value] if permission in (guide.permissions or ()) else []
+    for network in guide.networks or ():
+        words += ["--ip", network_words([network])]
+    words += ["--pool", pool] if pool != "default" else []
+    return f"`{shlex.join(words)}` then asks for: {parts} (or takes a line of standard input for each, in this order)"
 
 
 def network_words(networks: Iterable[str] | None) -> str:

@@ -11,7 +11,7 @@ import typer
 
 from gateway.api import AccountHandle, Gateway
 from gateway.cli import completion, key_changes, key_wizard
-from gateway.cli.key_guides import guide_text, network_words
+from gateway.cli.key_guides import guide_text, keeping_text, network_words
 from gateway.cli.key_options import Addresses, Kind, Label, Permissions, entered_part
 from gateway.cli.output import Column, data_of, named
 from gateway.cli.session import (
@@ -29,7 +29,6 @@ from gateway.cli.session import (
     session,
 )
 from gateway.models.keys import ApiKey, KeyAction, KeyAudit, KeyState
-from gateway.plugins import load_plugins
 from gateway.secrets import HIDDEN, Secret
 
 __all__ = ["add"]
@@ -99,10 +98,12 @@ def guide(
         found = gateway.keys.guide(
             action, account=name, label=label, kind=kind, permissions=permission, networks=ip, pool=pool
         )
+        chosen_kind = next(one for one in gateway.account(name).key_rules.kinds if one.name == found.kind)
     if here.as_json:
         here.output.document(data_of(found))
     else:
-        here.output.text(guide_text(found, load_plugins().provider(found.provider).title))
+        keeping = keeping_text(found, pool, issues=chosen_kind.issues)
+        here.output.text(guide_text(found, key_changes.title_of(found.provider), keeping))
 
 
 key_wizard.add(app)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -124,6 +126,32 @@ def test_a_guide_tells_the_steps_and_what_comes_later_apart(told: Told) -> None:
     assert "Step 11-12. " in later
     assert "Step 13. " in later
     assert "then asks for: public key, private secret key" in later
+
+
+def as_printed(guide: str, beginning: str) -> list[str]:
+    """The command that the guide tells, as a person runs it."""
+    [command] = re.findall(rf"`gateway ({beginning} [^`]*)`", guide)
+    return shlex.split(command)
+
+
+def test_the_command_that_a_guide_tells_keeps_the_key_as_it_was_made(told: Told, ring: Ring) -> None:
+    said = (*PAYOUT, "--permission", "read", "--ip", "198.51.100.0/24", "--pool", "outgoing")
+    guide = told("keys", "guide", "create", *EMIREX, "--label", "Payout1", *said)
+    ring.make()
+    kept = document(told(*as_printed(guide.stdout, "keys add"), "--json", lines=(ring.public, ring.secret)))
+    assert (kept["permissions"], kept["pool"]) == (["read", "withdraw"], "outgoing")
+    assert kept["networks"] == ["203.0.113.7/32", "198.51.100.0/24"]
+
+
+def test_the_command_that_a_guide_tells_names_the_kind_where_there_are_several(told: Told, ring: Ring) -> None:
+    ring.configure(account="aurpay", auth={"kind": "ring"})
+    aurpay = ("--account", "aurpay")
+    guide = told("keys", "guide", "create", *aurpay, "--kind", "callback", "--label", "calls")
+    kept = document(told(*as_printed(guide.stdout, "keys add"), "--json", lines=("canary-of-calls", "canary-token")))
+    assert (kept["label"], kept["kind"]) == ("calls", "callback")
+    guide = told("keys", "guide", "create", *aurpay, "--kind", "login", "--label", "till")
+    command = (*as_printed(guide.stdout, "keys issue"), "--username", USERNAME, "--yes", "--json")
+    assert document(told(*command, lines=(PASSWORD,)))["label"] == "till"
 
 
 def test_a_guide_as_a_document_names_the_parts(told: Told) -> None:
