@@ -118,7 +118,9 @@ def credentials(provider: Provider, rules: KeyRules, kind: KeyKind) -> Iterator[
         yield f'kind = "{kind.name}"'
     for name in parts:
         secret = typing.get_type_hints(kind.credentials)[name] is Secret
-        variable = f"{provider.name}_{'callback_' if kind.for_callbacks else ''}{name}"
+        # As the other pages call them: AURPAY_TOKEN is the API token.
+        short = name.removeprefix("api_") if name != "api_key" else name
+        variable = f"{provider.name}_{'callback_' if kind.for_callbacks else ''}{short}"
         yield f'{name} = "{f"env:{variable.upper()}" if secret else f"your {titles[name]}"}"'
     yield "```"
 

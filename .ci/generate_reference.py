@@ -190,6 +190,16 @@ def escaped(text: str) -> str:
     return re.sub(r"<(?=[a-z])", "&lt;", text)
 
 
+def option(record: tuple[str, str]) -> tuple[str, str]:
+    """What is written and what it is. A long choice stands among the words: in its narrow column it would not break."""
+    written, told = record[0], escaped(record[1])
+    found = re.search(r"<([\w-]+(?:\|[\w-]+){5,})>", written)
+    if found is None:
+        return written, told
+    choice = ", ".join(f"`{each}`" for each in found[1].split("|"))
+    return written.replace(found[0], "<one of these>"), f"{told} One of {choice}."
+
+
 def examples(epilog: str | None) -> list[str]:
     found = (epilog or "").partition("Example:\n")[2]
     return [line.strip() for line in found.splitlines() if line.strip()]
@@ -225,7 +235,7 @@ def commands_page() -> str:
                 if not {"--config", "--json", "--help"} & set(parameter.opts)
             ]
         lines += [f"`gateway {name} {usage}`", ""]
-        rows = [f"| {cell(f'`{first}`')} | {cell(escaped(second))} |" for first, second in filter(None, records)]
+        rows = [f"| {cell(f'`{first}`')} | {cell(second)} |" for first, second in map(option, filter(None, records))]
         if rows:
             lines += ["| option | what it is |", "| --- | --- |", *rows, ""]
         shown = examples(command.epilog)
