@@ -57,7 +57,7 @@ class CardRequest(Input):
 
 
 class Card(Result):
-    """A card."""
+    """A card of a customer. Its number and CVV are secrets, masked wherever they are shown."""
 
     provider_id: str
     customer: str | None = None
