@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from gateway.contracts.adapter import Auth, LoginAuth, NoAuth
+from gateway.engine.logins import Logins
 from gateway.engine.rates import Headrooms, RateWindow
-from gateway.errors import GatewayError, Outcome, PermissionDenied
+from gateway.errors import Outcome, PermissionDenied
 from gateway.models.keys import ApiKey, KeyState, Permission
 
 __all__ = ["Address", "HeldKey", "Ring"]
@@ -46,7 +47,7 @@ class HeldKey:
         self.credentials = credentials
         self.signs = signs
         self.login: LoginAuth | None = auth if isinstance(auth, LoginAuth) else None
-        self.login_refusal: GatewayError | None = None
+        self.logins = Logins()
         self.in_flight = 0
         self._lock = threading.Lock()
 

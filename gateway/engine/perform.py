@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pydantic import BaseModel
 
 from gateway.capabilities import OPERATIONS
-from gateway.engine import keys
+from gateway.engine import keys, logins
 from gateway.engine.clock import Deadline
 from gateway.engine.effects import Checkpoint, Enter, Flow, Leave, Pause, Send, transact
 from gateway.engine.http import TransportFailure
@@ -50,7 +50,8 @@ _SHORTEST_READ = 5.0
 class Performance:
     """One run of an operation: its name, its deadline, and what to do right before its first write leaves. One in the
     `background` leaves half of the key's calls to the merchant's own. `permissions` are what its key needs, where its
-    name does not say it; `key` is the one key to use, whatever it may do.
+    name does not say it; `key` is the one key to use, whatever it may do. What is sent `once` is not repeated, and
+    holds no other call back when the provider wants to be left alone.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Performance:
         background: bool = False,
         permissions: frozenset[Permission] | None = None,
         key: HeldKey | None = None,
+        once: bool = False,
     ) -> None:
         self.account = account
         self.name = name
@@ -73,6 +75,7 @@ class Performance:
         self.background = background
         self.permissions = permissions if permissions is not None else needed(name)
         self.key = key
+        self.once = once
 
 
 def needed(operation: str) -> frozenset[Permission]:
@@ -196,7 +199,7 @@ def _exchange(run: Performance, request: Request) -> Flow[Any]:
                     without = (held,)
                     continue
             raise verdict.error
-        if not verdict.again:
+        if not verdict.again or run.once:
             raise verdict.error
         if verdict.after is not None:
             yield from _close_key(account, held, verdict.after)
@@ -241,43 +244,29 @@ def _attempt(
     """One sending, with this key or one that stands in for it: which one it was, what was sent, and how it went. Of a
     key that could not be obtained nothing is sent.
     """
-    refusal = (yield from _login(run, held)) if request.signed else None
+    refusal = (yield from _login(run, held, sending)) if request.signed else None
     if refusal is not None:
         return held, None, Verdict(error=refusal)
     place = yield from _wait_for_rate(run, request, held, alone=alone)
     with held.standing_in(place):
-        refusal = (yield from _login(run, place)) if place is not held else None
+        refusal = (yield from _login(run, place, sending)) if place is not held else None
         if refusal is not None:
             return place, None, Verdict(error=refusal)
         signed, verdict = yield from _send(run, place, request, sending)
         return place, signed, verdict
 
 
-def _login(run: Performance, held: HeldKey) -> Flow[GatewayError | None]:
-    """Obtain a key where one is due; a hundred calls at once make one login, and are refused with it. Returns the
-    refusal.
-    """
+def _login(run: Performance, held: HeldKey, sending: int) -> Flow[GatewayError | None]:
+    """See that the key can sign, where a login obtains it. Returns why it cannot, as an error of this call's own."""
     auth = held.login
-    if auth is None or not auth.login_due():
+    if auth is None:
         return None
-    lane, known = f"login {run.account.name} {held.label}", held.login_refusal
-    yield Enter(lane, run.deadline.remaining())
-    try:
-        if not auth.login_due():
-            return None
-        if held.login_refusal is not None and held.login_refusal is not known:
-            # Refused while this one waited: asked again at once, a provider may lock the user out.
-            return GatewayError.from_dict(held.login_refusal.to_dict())
-        inner = Performance(run.account, "keys.issue", run.deadline)
-        try:
-            yield from perform(inner, Begun(auth.login()))
-        except AuthenticationFailed as error:
-            held.login_refusal = GatewayError.from_dict(error.to_dict())  # this one is told of its own call
-            return error
-    finally:
-        yield Leave(lane)
-    run.account.learn_secrets()
-    return None
+
+    def obtain(deadline: Deadline, *, once: bool) -> Flow[Any]:
+        return perform(Performance(run.account, "keys.issue", deadline, once=once), Begun(auth.login()))
+
+    error = yield from logins.ready(run.account, held, run.deadline, obtain)
+    return error and logins.failure(run.account, held, error, run.name, again=sending > 1)
 
 
 def _wait_for_rate(run: Performance, request: Request, held: HeldKey, *, alone: bool) -> Flow[HeldKey]:
@@ -382,7 +371,8 @@ def _judged(run: Performance, signed: Request, sending: int) -> Flow[Verdict]:
     try:
         left = run.deadline.remaining()
         # A write waits as long as the call may take. A read is given up while there is time to repeat it.
-        response = yield Send(account.name, signed, left if signed.write else max(left / 2, min(left, _SHORTEST_READ)))
+        whole = signed.write or run.once
+        response = yield Send(account.name, signed, left if whole else max(left / 2, min(left, _SHORTEST_READ)))
         assert response is not None
         failure, readable = None, signed
         try:

@@ -33,7 +33,7 @@ from gateway.exchange import Failure, Malformed, Request, Response
 from gateway.models.base import what_is_wrong
 from gateway.secrets import HIDDEN, Redactor, is_telling
 
-__all__ = ["Verdict", "judge_answer", "judge_failure", "shown", "slip"]
+__all__ = ["Verdict", "cause", "judge_answer", "judge_failure", "shown", "slip"]
 
 # A write that is answered so was refused: nothing was done. Other statuses need the provider's own error envelope
 # as well.
@@ -62,6 +62,17 @@ class Verdict:
     error: GatewayError | None = None
     again: bool = False
     after: float | None = None
+
+
+_ENDS = ("; nothing was sent", "; nothing was done", "; it was a read, nothing was changed")
+
+
+def cause(error: GatewayError) -> str:
+    """What happened, without what it was to the request: for a call that failed because this one did."""
+    message = error.message
+    for end in _ENDS:
+        message = message.removesuffix(end)
+    return message
 
 
 def judge_failure(request: Request, failure: TransportFailure) -> Verdict:

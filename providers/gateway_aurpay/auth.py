@@ -114,6 +114,10 @@ class Login:
         held = self._held
         return held is None or held.refused or (held.renew_at is not None and self._now() >= held.renew_at)
 
+    def login_needed(self) -> bool:
+        held = self._held
+        return held is None or held.refused or (held.expires_at is not None and self._now() >= held.expires_at)
+
     @property
     def expires_at(self) -> datetime | None:
         return self._held.expires_at if self._held is not None else None

@@ -935,6 +935,7 @@ def test_a_login_obtains_a_key_and_renews_it_in_time() -> None:
     auth = make_adapter(clock, auth=LOGIN).auth
     assert isinstance(auth, LoginAuth)
     assert auth.login_due()
+    assert auth.login_needed()
     with pytest.raises(AuthenticationFailed):
         auth.sign(Request("GET", "/"), SIGNED_AT)
     requests, _ = drive(auth.login(), key_answer("token-1"))
@@ -948,12 +949,18 @@ def test_a_login_obtains_a_key_and_renews_it_in_time() -> None:
     assert not auth.login_due()
     clock.time = NOW + timedelta(seconds=86400 - 300)
     assert auth.login_due()
+    assert not auth.login_needed(), "it is good until it expires"
+    clock.time = NOW + timedelta(seconds=86400)
+    assert auth.login_needed()
     drive(auth.login(), key_answer("token-2", 60))
     assert auth.sign(Request("GET", "/"), SIGNED_AT).headers == {"API-Key": "token-2"}
     clock.time += timedelta(seconds=53)
     assert not auth.login_due()
     clock.time += timedelta(seconds=1)
     assert auth.login_due()
+    assert not auth.login_needed()
+    clock.time += timedelta(seconds=6)
+    assert auth.login_needed()
 
 
 def test_a_refused_key_is_replaced_unless_a_newer_one_is_known() -> None:
@@ -962,6 +969,7 @@ def test_a_refused_key_is_replaced_unless_a_newer_one_is_known() -> None:
     first = auth.sign(Request("GET", "/"), SIGNED_AT)
     auth.refused(first)
     assert auth.login_due()
+    assert auth.login_needed()
     drive(auth.login(), key_answer("token-2", None))
     auth.refused(first)
     assert not auth.login_due()

@@ -23,8 +23,8 @@ class LoginSandbox(AcmeSandbox):
         self._app.router.routes.append(self._route("POST", "/login", lambda request, body: {"token": "token-of-a-day"}))
 
 
-class LoggedIn(SignedAuth):
-    """Asks for a token once, and sends it along."""
+class HalfALogin(SignedAuth):
+    """Asks for a token once, and sends it along; does not say when one is needed."""
 
     token: Secret | None = None
     expires_at: datetime | None = None
@@ -49,6 +49,11 @@ class LoggedIn(SignedAuth):
         return (*super().secrets(), *(() if self.token is None else (self.token,)))
 
 
+class LoggedIn(HalfALogin):
+    def login_needed(self) -> bool:
+        return self.token is None
+
+
 class AcmeWithLogin(Acme):
     provider = provider(adapter=type("Login", (AcmeAdapter,), {"make_auth": lambda self, keys=None: LoggedIn(keys)}))
 
@@ -66,3 +71,22 @@ class LogsInForEveryCall(AcmeWithLogin):
     """Logs in again for every call."""
 
     provider = provider(adapter=type("Again", (AcmeAdapter,), {"make_auth": lambda self, keys=None: Forgetful(keys)}))
+
+
+class Needy(LoggedIn):
+    def login_needed(self) -> bool:
+        return True
+
+
+@fails("test_one_login_serves_many_calls", "a login is needed right after one, while none is due")
+class NeedsALoginThatIsNotDue(AcmeWithLogin):
+    """Says that a key is needed while none is due."""
+
+    provider = provider(adapter=type("Needy", (AcmeAdapter,), {"make_auth": lambda self, keys=None: Needy(keys)}))
+
+
+@fails("test_one_login_serves_many_calls", "the auth logs in, but not as the engine asks it to")
+class LogsInByHalf(AcmeWithLogin):
+    """Does not say when a key is needed."""
+
+    provider = provider(adapter=type("Half", (AcmeAdapter,), {"make_auth": lambda self, keys=None: HalfALogin(keys)}))

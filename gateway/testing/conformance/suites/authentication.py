@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from gateway.contracts import NoAuth
+from gateway.contracts import LoginAuth, NoAuth
 from gateway.errors import GatewayError
 from gateway.exchange import Request, Signing
 from gateway.testing.conformance.bench import Bench, adapter_of, supported
@@ -149,11 +149,23 @@ class AuthenticationSuite(Suite):
         auth = _ready(bench)
         if not hasattr(auth, "login_due"):
             return
+        if not isinstance(auth, LoginAuth):
+            fault(
+                "the auth logs in, but not as the engine asks it to: no login would ever be made",
+                expected="all of gateway.contracts.LoginAuth",
+                found="no " + ", ".join(sorted(name for name in _LOGIN if not hasattr(auth, name))),
+            )
         if auth.login_due():
             fault(
                 "a login is due right after one: every call would begin with it",
-                expected="login_due() is False until the key expires or is refused",
+                expected="login_due() is False until the key expires soon or is refused",
                 look_at="login() of the adapter's auth: it remembers the key that it obtains",
+            )
+        if auth.login_needed():
+            fault(
+                "a login is needed right after one, while none is due",
+                expected="login_needed() is True only while login_due() is",
+                look_at="login_needed() of the adapter's auth",
             )
 
     @check(_once)
@@ -196,6 +208,9 @@ class AuthenticationSuite(Suite):
             expected=bench.subject.refused_as.__name__,
             look_at="whether the call is signed at all, and whether the answer is looked at",
         )
+
+
+_LOGIN = {name for name in vars(LoginAuth) if not name.startswith("_")}
 
 
 def _texts(table: Any) -> set[str]:

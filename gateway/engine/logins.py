@@ -1,0 +1,188 @@
+"""Keys that are obtained by a login: one login at a time for each key.
+
+A key that is due and still good is renewed by one call; the others go on with it meanwhile, and so does that call when
+the renewal fails. A key that is needed is waited for, and what became of the login is told to all who waited.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from gateway.engine.clock import Deadline
+from gateway.engine.effects import Enter, Flow, Leave
+from gateway.engine.verdicts import cause
+from gateway.errors import (
+    AuthenticationFailed,
+    Conflict,
+    GatewayError,
+    Outcome,
+    OutcomeUnknown,
+    ProviderUnavailable,
+    RateLimited,
+)
+
+if TYPE_CHECKING:
+    from gateway.accounts import OpenAccount
+    from gateway.contracts.adapter import LoginAuth
+    from gateway.ring import HeldKey
+
+__all__ = ["Logins", "failure", "ready"]
+
+log = logging.getLogger("gateway")
+
+_FIRST_PAUSE = 5.0
+_LONGEST_PAUSE = 60.0
+_LONGEST_RENEWAL = 10.0
+_HURRIED = 1.0
+_TIME_TO_TRY = 5.0
+
+
+class Obtain(Protocol):
+    """Log in, until this deadline; `once`, without repeating what fails. Raises GatewayError."""
+
+    def __call__(self, deadline: Deadline, *, once: bool) -> Flow[Any]: ...
+
+
+class _Failed(NamedTuple):
+    """`hurried`: the one who tried had no time left, which says little to those who have."""
+
+    error: GatewayError
+    hurried: bool
+
+
+class Logins:
+    """What this process knows of the logins of one key. Times are of the monotonic clock. Safe for threads."""
+
+    def __init__(self) -> None:
+        self.failed: _Failed | None = None
+        """How the last one ended that was needed, if it failed."""
+        self._renewing = False
+        self._failures = 0
+        self._not_before = float("-inf")
+        self._lock = threading.Lock()
+
+    def begin_renewal(self, now: float) -> bool:
+        """Whether the caller is the one to renew the key ahead of time. It calls `end_renewal` then."""
+        with self._lock:
+            if self._renewing or now < self._not_before:
+                return False
+            self._renewing = True
+            return True
+
+    def end_renewal(self) -> None:
+        self._renewing = False
+
+    def renewal_failed(self, now: float, error: GatewayError) -> None:
+        """Nobody tries again for a while. One who is refused does not before the key is needed: a provider may lock
+        a user out who tries too often.
+        """
+        with self._lock:
+            self._failures += 1
+            pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self._failures - 1, 10))
+            if isinstance(error, RateLimited) and error.retry_after is not None:
+                pause = max(pause, error.retry_after)
+            self._not_before = float("inf") if isinstance(error, AuthenticationFailed) else now + pause
+
+    def succeeded(self) -> None:
+        with self._lock:
+            self.failed = None
+            self._failures, self._not_before = 0, float("-inf")
+
+
+def ready(account: OpenAccount, held: HeldKey, deadline: Deadline, obtain: Obtain) -> Flow[GatewayError | None]:
+    """See that the key can sign. Returns why it cannot: what became of the login."""
+    auth, logins = held.login, held.logins
+    if auth is None or not auth.login_due():
+        return None
+    if auth.login_needed():
+        return (yield from _needed(account, held, auth, deadline, obtain))
+    if logins.begin_renewal(account.clock.monotonic()):
+        try:
+            yield from _renewed(account, held, auth, deadline, obtain)
+        finally:
+            logins.end_renewal()
+    return None
+
+
+def _needed(
+    account: OpenAccount, held: HeldKey, auth: LoginAuth, deadline: Deadline, obtain: Obtain
+) -> Flow[GatewayError | None]:
+    lane, known = _lane(account, held), held.logins.failed
+    try:
+        yield Enter(lane, deadline.remaining())
+    except Conflict:
+        return ProviderUnavailable("another call's login had no answer within the time that this call may take")
+    try:
+        if not auth.login_needed():
+            return None
+        failed = held.logins.failed
+        if failed is not None and failed is not known and not (failed.hurried and deadline.remaining() > _TIME_TO_TRY):
+            return failed.error
+        try:
+            yield from obtain(deadline, once=False)
+        except GatewayError as error:
+            # Without its traceback, which would keep alive all that this call holds.
+            copy = GatewayError.from_dict(error.to_dict())
+            held.logins.failed = _Failed(copy, deadline.remaining() < _HURRIED)
+            return copy
+        _obtained(account, held)
+        return None
+    finally:
+        yield Leave(lane)
+
+
+def _renewed(account: OpenAccount, held: HeldKey, auth: LoginAuth, deadline: Deadline, obtain: Obtain) -> Flow[None]:
+    """Renew a key that is still good. That it fails is no failure of the call."""
+    lane = _lane(account, held)
+    limit = Deadline.after(account.clock, min(_LONGEST_RENEWAL, deadline.remaining() / 2))
+    try:
+        yield Enter(lane, limit.remaining())
+    except Conflict:
+        return  # somebody needs it, and is at it already
+    try:
+        if auth.login_due():
+            yield from obtain(limit, once=True)
+            _obtained(account, held)
+    except GatewayError as error:
+        held.logins.renewal_failed(account.clock.monotonic(), error)
+        log.warning(
+            "the login that renews the key %s of %s failed, and the token before it is used while it is good: %s",
+            held.label,
+            account.name,
+            cause(error),
+        )
+    finally:
+        yield Leave(lane)
+
+
+def _obtained(account: OpenAccount, held: HeldKey) -> None:
+    held.logins.succeeded()
+    account.redactor.learn(held.auth.secrets())  # also of a key that is in no ring yet
+
+
+def _lane(account: OpenAccount, held: HeldKey) -> str:
+    return f"login {account.name} {held.label}"
+
+
+def failure(account: OpenAccount, held: HeldKey, error: GatewayError, operation: str, *, again: bool) -> GatewayError:
+    """What a failed login is to a call that needed it: an error of the call's own. `again`: the call was sent before,
+    and nothing was done.
+    """
+    about = "was not sent again, and nothing was done" if again else "was not sent"
+    told = error.to_dict() | {
+        "message": f"the login of {account.name} for its key {held.label} failed: {cause(error)}; {operation} {about}",
+        "operation": None,
+        "reference": None,
+    }
+    if isinstance(error, OutcomeUnknown):
+        # It is the login of which nothing is known.
+        told |= {"error": "ProviderUnavailable", "outcome": Outcome.NOT_SENT, "retryable": True, "hint": None}
+    elif isinstance(error, AuthenticationFailed) and error.hint == error.default_hint:
+        told["hint"] = (
+            f"was the password changed? `gateway keys rotate {held.label} --account {account.name}` takes the new one"
+            if account.works_with_ring
+            else f"check the user name and password in accounts.{account.name}.auth"
+        )
+    return GatewayError.from_dict(told)

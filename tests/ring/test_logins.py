@@ -1,0 +1,215 @@
+"""Logins that fail or take long: while the token at hand is good, and when none is."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from gateway.errors import AuthenticationFailed, GatewayError, MalformedResponse, ProviderUnavailable, RateLimited
+from gateway.testing import faults
+from ring.ringed import Place, Service, actions, cart
+from ring.scripts import Script, told, waiting_for
+from ring.test_renewal import DAY, PASSWORD, Aurpay, aurpay, issue, order
+from support.colours import Opened
+from support.loopback import Answer, Drop, Hold, Loopback, Play
+from support.toy import good, wrong
+from support.virtual import VirtualClock
+
+__all__ = ["aurpay"]
+
+LOGIN: dict[str, Any] = {"method": "POST", "path": "/api/plugin/key"}
+AHEAD: dict[str, Callable[..., Any]] = {
+    "503": lambda: faults.Status(status=503, times=1000, **LOGIN),
+    "500": lambda: faults.Status(status=500, times=1000, **LOGIN),
+    "429": lambda: faults.Status(status=429, headers={"Retry-After": "3"}, times=1000, **LOGIN),
+    "lost": lambda: faults.Drop(executed=True, times=1000, **LOGIN),
+    "foreign": lambda: faults.Foreign(times=1000, **LOGIN),
+}
+NEEDED: dict[str, tuple[Play, type[GatewayError], str]] = {
+    "refused": (wrong("bad-key", "wrong user or password", 401), AuthenticationFailed, "HTTP 401"),
+    "503": (Answer(503), ProviderUnavailable, "HTTP 503"),
+    "500": (Answer(500), ProviderUnavailable, "HTTP 500"),
+    "429": (Answer(429, headers={"Retry-After": "1"}), RateLimited, "HTTP 429"),
+    "lost": (Drop(), ProviderUnavailable, "connection"),
+    "malformed": (good({"nothing": "of it"}), MalformedResponse, "not as documented"),
+}
+
+
+class TestWhileTheTokenIsGood:
+    @pytest.mark.parametrize("fault", AHEAD)
+    def test_a_renewal_that_fails_stops_no_call(
+        self, fault: str, aurpay: Aurpay, colour: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with aurpay.gateway(colour) as gw:
+            issue(gw)
+            order(gw, "c-1")
+            aurpay.pass_time(DAY - 299)
+            aurpay.server.faults("aurpay").add(AHEAD[fault]())
+            assert gw.orders.get("c-1").reference == "c-1"
+            assert aurpay.logins == 2, "it was not repeated"
+            assert "the login that renews the key main of shop failed" in caplog.text
+            order(gw, "c-2")
+            assert aurpay.logins == 2, "nobody tries again at once"
+            aurpay.pass_time(5)
+            order(gw, "c-3")
+            assert aurpay.logins == 3
+            assert PASSWORD not in caplog.text
+            aurpay.server.faults("aurpay").clear()
+            aurpay.pass_time(10)
+            order(gw, "c-4")
+            assert aurpay.logins == 4
+            left = gw.keys.get("main", account="shop").expires_at - aurpay.clock.now()
+            assert left.total_seconds() == pytest.approx(DAY, abs=60)
+            order(gw, "c-5")
+            assert aurpay.logins == 4
+            assert actions(gw.keys.audit()) == ["issued"], "it is not set aside for that"
+
+    def test_it_is_tried_less_and_less(self, aurpay: Aurpay, colour: str, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.CRITICAL)
+        with aurpay.gateway(colour) as gw:
+            issue(gw)
+            order(gw, "c-1")
+            aurpay.pass_time(DAY - 299)
+            aurpay.server.faults("aurpay").add(AHEAD["503"]())
+            tried = []
+            for passed in range(0, 290, 5):
+                before = aurpay.logins
+                gw.orders.get("c-1")
+                if aurpay.logins > before:
+                    tried.append(passed)
+                aurpay.pass_time(5)
+            assert tried == [0, 5, 15, 35, 75, 135, 195, 255]
+
+    def test_one_who_is_refused_is_not_tried_again_before_it_is_needed(self, aurpay: Aurpay, colour: str) -> None:
+        """A provider may lock a user out who tries too often."""
+        with aurpay.gateway(colour) as gw:
+            issue(gw)
+            order(gw, "c-1")
+            aurpay.pass_time(DAY - 299)
+            aurpay.server.faults("aurpay").add(faults.Status(status=401, times=1000, **LOGIN))
+            for _ in range(4):
+                gw.orders.get("c-1")
+                aurpay.pass_time(70)
+            assert aurpay.logins == 2
+            aurpay.server.faults("aurpay").clear()
+            aurpay.pass_time(30)
+            gw.orders.get("c-1")
+            assert aurpay.logins == 3
+
+    @pytest.mark.parametrize("end", ["renewed", "unavailable"])
+    def test_the_others_do_not_wait(self, end: str, colour: str, place: Place) -> None:
+        with logged_in(colour, place) as (gw, service, server):
+            (held,) = gw.core.account("shop").ring.keys
+            held.auth.expires_soon()
+            if end == "renewed":
+                service.keys.add("issued-2")
+            server.plan(Hold(then=good({"token": "issued-2"}) if end == "renewed" else Answer(503)))
+
+            def call(gateway: Any, index: int) -> Script:
+                if index > 0:
+                    yield from waiting_for(lambda: logins(server) == 2)
+                return (yield gateway.account("shop").request("GET", "/me"))
+
+            def release(gateway: Any, index: int) -> Script:
+                if index < 10:
+                    return (yield from call(gateway, index))
+                yield from waiting_for(lambda: service.keys_used() == ["issued-1"] * 9)
+                server.release()
+
+            *results, _ = gw.together(11, told(colour, release))
+            assert [result.status for result in results] == [200] * 10
+            assert service.keys_used()[-1] == ("issued-2" if end == "renewed" else "issued-1")
+            assert logins(server) == 2
+
+
+class TestWhenOneIsNeeded:
+    @pytest.mark.parametrize("end", NEEDED)
+    def test_one_login_for_all_who_wait(self, end: str, colour: str, place: Place) -> None:
+        answer, kind, words = NEEDED[end]
+        with logged_in(colour, place, clock=VirtualClock()) as (gw, service, server):
+            (held,) = gw.core.account("shop").ring.keys
+            # The token is refused, and the login that is to bring another one takes until all wait for it. Whoever
+            # logged in once more than the first one does would get a token.
+            sendings = 1 if end == "refused" else 6
+            server.plan(Answer(401), Hold(then=answer), *[answer] * (sendings - 1))
+
+            def call(gateway: Any, index: int) -> Script:
+                if index == 0:
+                    yield gateway.account("shop").request("GET", "/me")
+                elif index <= 20:
+                    yield from waiting_for(lambda: logins(server) == 2)
+                    yield gateway.orders.create(cart(f"c-{index}"))
+                else:
+                    yield from waiting_for(lambda: held.in_flight == 21)
+                    server.release()
+
+            first, *results, released = gw.together(22, told(colour, call))
+            assert released is None
+            assert {type(result) for result in results} == {type(first)} == {kind}
+            assert len({id(result) for result in (first, *results)}) == 21
+            assert [result.reference for result in results] == [f"c-{n}" for n in range(1, 21)]
+            for result in results:
+                assert str(result).startswith(f"shop (toy) orders.create {result.reference}: the login of shop for")
+                assert "its key login1 failed" in result.message
+                assert result.message.endswith("; orders.create was not sent")
+                assert words in result.message
+                assert "it was a read" not in str(result)
+                assert result.outcome != "unknown"
+            assert first.message.endswith("was not sent again, and nothing was done")
+            # One may have come to the door at the very moment when the others were let go.
+            assert logins(server) - 1 <= sendings + 2
+            assert not service.written
+            gw.orders.create(cart("c-1"))
+            assert dict(service.written) == {"c-1": 1}
+
+    def test_one_that_has_no_answer(self, colour: str, place: Place) -> None:
+        with logged_in(colour, place) as (gw, service, server):
+            service.forget_logins()
+            gw.account("shop")
+            server.plan(Answer(401), Hold())
+
+            def call(gateway: Any, index: int) -> Script:
+                if index > 0:
+                    yield from waiting_for(lambda: logins(server) == 2)
+                yield gateway.account("shop").request("GET", "/me", deadline=1)
+
+            results = gw.together(5, told(colour, call))
+            assert {type(result) for result in results} == {ProviderUnavailable}
+            assert all("the login of shop for its key login1 failed" in str(result) for result in results)
+            assert not any("it was a read" in str(result) for result in results)
+            # Those who came last have a moment left when the first has given up, which is no time to try.
+            assert logins(server) == 2
+
+    def test_who_has_more_time_than_the_first_tries_again(self, colour: str, place: Place) -> None:
+        with logged_in(colour, place) as (gw, service, server):
+            (held,) = gw.core.account("shop").ring.keys
+            service.forget_logins()
+            server.plan(Answer(401), Hold())
+
+            def call(gateway: Any, index: int) -> Script:
+                if index > 0:
+                    yield from waiting_for(lambda: logins(server) == 2)
+                return (yield gateway.account("shop").request("GET", "/me", deadline=30 if index else 1))
+
+            first, *results = gw.together(5, told(colour, call))
+            assert isinstance(first, ProviderUnavailable)
+            assert [result.status for result in results] == [200] * 4
+            assert logins(server) == 3
+            assert held.in_flight == 0
+
+
+@contextmanager
+def logged_in(colour: str, place: Place, **more: Any) -> Iterator[tuple[Opened, Service, Loopback]]:
+    """Service `toy`, with a token at hand."""
+    service = Service(login="pass")
+    with Loopback(app=service) as server, place.gateway(colour, server.url, **more) as gw:
+        gw.keys.issue(account="shop", label="login1", parts={"user": "merchant", "password": "pass"})
+        yield gw, service, server
+
+
+def logins(server: Loopback) -> int:
+    return sum(seen.path == "/keys" for seen in server.requests)
