@@ -25,7 +25,7 @@ WORDS = (
     (r"\bIterator\b", "AsyncIterator"),
     (r"sleep: Callable\[\[float\], None\] = time\.sleep", "sleep: Callable[[float], Awaitable[None]] = asyncio.sleep"),
     (r"^import time\n", ""),
-    (r"^import getpass\n", "import asyncio\nimport getpass\n"),
+    (r"^import os\n", "import asyncio\nimport os\n"),
     (
         r"from collections\.abc import Callable, Iterable, AsyncIterator",
         "from collections.abc import AsyncIterator, Awaitable, Callable, Iterable",

@@ -6,7 +6,6 @@ Generated from it by `make aio`: change that file instead.
 from __future__ import annotations
 
 import asyncio
-import getpass
 import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
@@ -16,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from gateway import flows
+from gateway.actor import process_user
 from gateway.capabilities import Support
 from gateway.errors import GatewayError, InvalidRequest
 
@@ -237,7 +237,7 @@ class AsyncGateway:
         """Stop payouts, refunds and new cards of the account, in all processes on this store. Orders, exchange orders
         and the calls of `account().request` go on.
         """
-        await self._run(flows.freezing.freeze(self._core, account, by=by or _who(), reason=reason))
+        await self._run(flows.freezing.freeze(self._core, account, by=by or process_user(), reason=reason))
 
     async def unfreeze(self, account: str) -> None:
         """Let money leave the account again (unless the configuration freezes it)."""
@@ -316,18 +316,6 @@ class AsyncGateway:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-
-def _who() -> str:
-    """The user that this process runs as. Not what LOGNAME or USER say: anybody can set those."""
-    try:
-        import pwd
-    except ImportError:  # no such thing on Windows
-        return getpass.getuser()
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # a user id without a name, as in many containers
-        return f"user {os.getuid()}"
 
 
 class AsyncAccountHandle:
@@ -795,12 +783,17 @@ class Keys(_Namespace):
     """The accounts' API keys. An account with `auth = { kind = "ring" }` works with the keys of its ring; their secrets
     are in the vault.
 
-    Whatever changes a ring is in the audit, with who did it (`by`, else the user of this process). Changes reach other
-    processes within `keys.refresh`.
+    Whatever changes a ring is in the audit, with who did it (`by`, else the user of this process); secrets that are
+    written into it are taken out. Changes reach other processes within `keys.refresh`.
+
+    A key of another environment or provider than its account's, or of an account that the settings have no more, is not
+    used, and nothing of it is sent. It can be shown, retired, revoked as `ended`, deleted.
     """
 
     async def list(self, *, account: str | None = None) -> Sequence[ApiKey]:
-        """The keys of one account, or of all, those added first in front; never with a secret."""
+        """The keys of one account, or of all, those added first in front; never with a secret. Also those that are not
+        used: of another environment or provider, or of an account that the settings have no more.
+        """
         return await self._gateway._run(flows.keys.listed(self._core, account))
 
     async def get(self, label: str, *, account: str) -> ApiKey:
@@ -815,7 +808,9 @@ class Keys(_Namespace):
         Raises AuthenticationFailed, and sets a key of the ring aside, or PermissionDenied. One that was set aside and
         is accepted is used again. May be repeated.
         """
-        await self._gateway._run(flows.keys.verify(self._core, account, label, actor=by or _who(), seconds=deadline))
+        await self._gateway._run(
+            flows.keys.verify(self._core, account, label, actor=by or process_user(), seconds=deadline)
+        )
 
     async def issue(
         self,
@@ -833,7 +828,9 @@ class Keys(_Namespace):
         when the provider refuses it. Without one it is kept nowhere. Each call makes another key.
         """
         return await self._gateway._run(
-            flows.keys.issue(self._core, account, label=label, parts=parts, actor=by or _who(), seconds=deadline)
+            flows.keys.issue(
+                self._core, account, label=label, parts=parts, actor=by or process_user(), seconds=deadline
+            )
         )
 
     async def guide(
@@ -891,7 +888,7 @@ class Keys(_Namespace):
         Raises InvalidRequest, Conflict when the label is taken, VaultError; then nothing was kept.
         """
         return await self._gateway._run(
-            flows.keys.add(self._core, account, new, check=check, actor=by or _who(), seconds=deadline)
+            flows.keys.add(self._core, account, new, check=check, actor=by or process_user(), seconds=deadline)
         )
 
     async def edit(
@@ -917,7 +914,7 @@ class Keys(_Namespace):
                 networks=networks,
                 pool=pool,
                 expires_at=expires_at,
-                actor=by or _who(),
+                actor=by or process_user(),
             )
         )
 
@@ -925,13 +922,13 @@ class Keys(_Namespace):
         """Give the key no new work; what is under way ends with it. It stays valid at the provider. May be repeated.
         `activate` takes it back into use.
         """
-        return await self._gateway._run(flows.keys.retire(self._core, account, label, actor=by or _who()))
+        return await self._gateway._run(flows.keys.retire(self._core, account, label, actor=by or process_user()))
 
     async def activate(self, label: str, *, account: str, by: str | None = None) -> ApiKey:
         """Give new work to a retired key again: the wrong one was retired, or its successor does not work. Sends
         nothing; may be repeated. Raises Conflict for a key that is revoked or expired.
         """
-        return await self._gateway._run(flows.keys.activate(self._core, account, label, actor=by or _who()))
+        return await self._gateway._run(flows.keys.activate(self._core, account, label, actor=by or process_user()))
 
     async def rotate(
         self,
@@ -947,7 +944,9 @@ class Keys(_Namespace):
         (permissions, networks, pool) is as it was with the old one. Raises as `add`.
         """
         return await self._gateway._run(
-            flows.keys.rotate(self._core, account, label, new, check=check, actor=by or _who(), seconds=deadline)
+            flows.keys.rotate(
+                self._core, account, label, new, check=check, actor=by or process_user(), seconds=deadline
+            )
         )
 
     async def revoke(
@@ -964,27 +963,30 @@ class Keys(_Namespace):
 
         Where the provider ends keys by hand only, a person does so first (`guide("revoke", …)`) and says that it has
         `ended`; else UnsupportedOperation. Raises Conflict while calls may still be under way with it, unless `force`:
-        for one that has leaked.
+        for one that has leaked. Where its secret cannot be erased, the error says that the key is revoked all the same:
+        the call repeated erases it.
         """
         return await self._gateway._run(
             flows.keys.revoke(
-                self._core, account, label, ended=ended, force=force, actor=by or _who(), seconds=deadline
+                self._core, account, label, ended=ended, force=force, actor=by or process_user(), seconds=deadline
             )
         )
 
     async def delete(self, label: str, *, account: str, by: str | None = None, deadline: float | None = None) -> None:
         """Forget a key that is revoked or expired; its label is free again. The audit keeps what was done with it."""
-        await self._gateway._run(flows.keys.delete(self._core, account, label, actor=by or _who(), seconds=deadline))
+        await self._gateway._run(
+            flows.keys.delete(self._core, account, label, actor=by or process_user(), seconds=deadline)
+        )
 
     async def delete_all(
         self, *, account: str, confirm: str, by: str | None = None, deadline: float | None = None
     ) -> Sequence[ApiKey]:
-        """Forget every key of the ring and erase their secrets, whatever their state; those that were forgotten.
-        `confirm` is the account's name, so that no slip does it. At the provider nothing is done
+        """Forget every key of the ring and erase their secrets, whatever their state, environment and provider; those
+        that were forgotten. `confirm` is the account's name, so that no slip does it. At the provider nothing is done
         (`guide("delete-all", …)`).
         """
         return await self._gateway._run(
-            flows.keys.delete_all(self._core, account, confirm=confirm, actor=by or _who(), seconds=deadline)
+            flows.keys.delete_all(self._core, account, confirm=confirm, actor=by or process_user(), seconds=deadline)
         )
 
     async def reveal(
@@ -992,7 +994,7 @@ class Keys(_Namespace):
     ) -> Mapping[str, Secret]:
         """The parts of a key, read back from the vault. It is in the audit before they are given out."""
         return await self._gateway._run(
-            flows.keys.reveal(self._core, account, label, actor=by or _who(), reason=reason)
+            flows.keys.reveal(self._core, account, label, actor=by or process_user(), reason=reason)
         )
 
     async def audit(
@@ -1043,7 +1045,7 @@ class Journal(_Namespace):
                 reference,
                 outcome=outcome,
                 reason=reason,
-                by=by or _who(),
+                by=by or process_user(),
                 operation=operation,
                 scope=scope,
                 provider_id=provider_id,
@@ -1122,7 +1124,7 @@ class Store(_Namespace):
         """Record that the store was restored, where it cannot notice: a snapshot of a whole volume that was put back
         looks like a machine that was switched off. Until `accept_restore`, no money leaves.
         """
-        return await self._gateway._run(flows.keeping.note(self._core, reason=reason, by=by or _who()))
+        return await self._gateway._run(flows.keeping.note(self._core, reason=reason, by=by or process_user()))
 
     async def accept_restore(self, *, reason: str, by: str | None = None) -> Sequence[Restore]:
         """Let money leave again after a restore. Compare the store with the providers first, and settle what is
@@ -1130,7 +1132,7 @@ class Store(_Namespace):
 
         Raises NotFound when there is nothing to accept.
         """
-        return await self._gateway._run(flows.keeping.accept(self._core, reason=reason, by=by or _who()))
+        return await self._gateway._run(flows.keeping.accept(self._core, reason=reason, by=by or process_user()))
 
     async def prune(self, *, older_than: timedelta, dry_run: bool = False) -> Mapping[str, int]:
         """Drop the payloads of what ended longer ago than that: providers' raw answers, bodies of callbacks, deliveries

@@ -6,7 +6,6 @@ Every call takes `deadline`, in seconds: waiting for rate limits, repeating and 
 
 from __future__ import annotations
 
-import getpass
 import os
 import random
 import time
@@ -17,6 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from gateway import flows
+from gateway.actor import process_user
 from gateway.capabilities import Support
 from gateway.errors import GatewayError, InvalidRequest
 
@@ -238,7 +238,7 @@ class Gateway:
         """Stop payouts, refunds and new cards of the account, in all processes on this store. Orders, exchange orders
         and the calls of `account().request` go on.
         """
-        self._run(flows.freezing.freeze(self._core, account, by=by or _who(), reason=reason))
+        self._run(flows.freezing.freeze(self._core, account, by=by or process_user(), reason=reason))
 
     def unfreeze(self, account: str) -> None:
         """Let money leave the account again (unless the configuration freezes it)."""
@@ -317,18 +317,6 @@ class Gateway:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _who() -> str:
-    """The user that this process runs as. Not what LOGNAME or USER say: anybody can set those."""
-    try:
-        import pwd
-    except ImportError:  # no such thing on Windows
-        return getpass.getuser()
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # a user id without a name, as in many containers
-        return f"user {os.getuid()}"
 
 
 class AccountHandle:
@@ -782,12 +770,17 @@ class Keys(_Namespace):
     """The accounts' API keys. An account with `auth = { kind = "ring" }` works with the keys of its ring; their secrets
     are in the vault.
 
-    Whatever changes a ring is in the audit, with who did it (`by`, else the user of this process). Changes reach other
-    processes within `keys.refresh`.
+    Whatever changes a ring is in the audit, with who did it (`by`, else the user of this process); secrets that are
+    written into it are taken out. Changes reach other processes within `keys.refresh`.
+
+    A key of another environment or provider than its account's, or of an account that the settings have no more, is not
+    used, and nothing of it is sent. It can be shown, retired, revoked as `ended`, deleted.
     """
 
     def list(self, *, account: str | None = None) -> Sequence[ApiKey]:
-        """The keys of one account, or of all, those added first in front; never with a secret."""
+        """The keys of one account, or of all, those added first in front; never with a secret. Also those that are not
+        used: of another environment or provider, or of an account that the settings have no more.
+        """
         return self._gateway._run(flows.keys.listed(self._core, account))
 
     def get(self, label: str, *, account: str) -> ApiKey:
@@ -802,7 +795,7 @@ class Keys(_Namespace):
         Raises AuthenticationFailed, and sets a key of the ring aside, or PermissionDenied. One that was set aside and
         is accepted is used again. May be repeated.
         """
-        self._gateway._run(flows.keys.verify(self._core, account, label, actor=by or _who(), seconds=deadline))
+        self._gateway._run(flows.keys.verify(self._core, account, label, actor=by or process_user(), seconds=deadline))
 
     def issue(
         self,
@@ -820,7 +813,9 @@ class Keys(_Namespace):
         when the provider refuses it. Without one it is kept nowhere. Each call makes another key.
         """
         return self._gateway._run(
-            flows.keys.issue(self._core, account, label=label, parts=parts, actor=by or _who(), seconds=deadline)
+            flows.keys.issue(
+                self._core, account, label=label, parts=parts, actor=by or process_user(), seconds=deadline
+            )
         )
 
     def guide(
@@ -878,7 +873,7 @@ class Keys(_Namespace):
         Raises InvalidRequest, Conflict when the label is taken, VaultError; then nothing was kept.
         """
         return self._gateway._run(
-            flows.keys.add(self._core, account, new, check=check, actor=by or _who(), seconds=deadline)
+            flows.keys.add(self._core, account, new, check=check, actor=by or process_user(), seconds=deadline)
         )
 
     def edit(
@@ -904,7 +899,7 @@ class Keys(_Namespace):
                 networks=networks,
                 pool=pool,
                 expires_at=expires_at,
-                actor=by or _who(),
+                actor=by or process_user(),
             )
         )
 
@@ -912,13 +907,13 @@ class Keys(_Namespace):
         """Give the key no new work; what is under way ends with it. It stays valid at the provider. May be repeated.
         `activate` takes it back into use.
         """
-        return self._gateway._run(flows.keys.retire(self._core, account, label, actor=by or _who()))
+        return self._gateway._run(flows.keys.retire(self._core, account, label, actor=by or process_user()))
 
     def activate(self, label: str, *, account: str, by: str | None = None) -> ApiKey:
         """Give new work to a retired key again: the wrong one was retired, or its successor does not work. Sends
         nothing; may be repeated. Raises Conflict for a key that is revoked or expired.
         """
-        return self._gateway._run(flows.keys.activate(self._core, account, label, actor=by or _who()))
+        return self._gateway._run(flows.keys.activate(self._core, account, label, actor=by or process_user()))
 
     def rotate(
         self,
@@ -934,7 +929,9 @@ class Keys(_Namespace):
         (permissions, networks, pool) is as it was with the old one. Raises as `add`.
         """
         return self._gateway._run(
-            flows.keys.rotate(self._core, account, label, new, check=check, actor=by or _who(), seconds=deadline)
+            flows.keys.rotate(
+                self._core, account, label, new, check=check, actor=by or process_user(), seconds=deadline
+            )
         )
 
     def revoke(
@@ -951,34 +948,37 @@ class Keys(_Namespace):
 
         Where the provider ends keys by hand only, a person does so first (`guide("revoke", …)`) and says that it has
         `ended`; else UnsupportedOperation. Raises Conflict while calls may still be under way with it, unless `force`:
-        for one that has leaked.
+        for one that has leaked. Where its secret cannot be erased, the error says that the key is revoked all the same:
+        the call repeated erases it.
         """
         return self._gateway._run(
             flows.keys.revoke(
-                self._core, account, label, ended=ended, force=force, actor=by or _who(), seconds=deadline
+                self._core, account, label, ended=ended, force=force, actor=by or process_user(), seconds=deadline
             )
         )
 
     def delete(self, label: str, *, account: str, by: str | None = None, deadline: float | None = None) -> None:
         """Forget a key that is revoked or expired; its label is free again. The audit keeps what was done with it."""
-        self._gateway._run(flows.keys.delete(self._core, account, label, actor=by or _who(), seconds=deadline))
+        self._gateway._run(flows.keys.delete(self._core, account, label, actor=by or process_user(), seconds=deadline))
 
     def delete_all(
         self, *, account: str, confirm: str, by: str | None = None, deadline: float | None = None
     ) -> Sequence[ApiKey]:
-        """Forget every key of the ring and erase their secrets, whatever their state; those that were forgotten.
-        `confirm` is the account's name, so that no slip does it. At the provider nothing is done
+        """Forget every key of the ring and erase their secrets, whatever their state, environment and provider; those
+        that were forgotten. `confirm` is the account's name, so that no slip does it. At the provider nothing is done
         (`guide("delete-all", …)`).
         """
         return self._gateway._run(
-            flows.keys.delete_all(self._core, account, confirm=confirm, actor=by or _who(), seconds=deadline)
+            flows.keys.delete_all(self._core, account, confirm=confirm, actor=by or process_user(), seconds=deadline)
         )
 
     def reveal(
         self, label: str, *, account: str, reason: str | None = None, by: str | None = None
     ) -> Mapping[str, Secret]:
         """The parts of a key, read back from the vault. It is in the audit before they are given out."""
-        return self._gateway._run(flows.keys.reveal(self._core, account, label, actor=by or _who(), reason=reason))
+        return self._gateway._run(
+            flows.keys.reveal(self._core, account, label, actor=by or process_user(), reason=reason)
+        )
 
     def audit(self, *, account: str | None = None, label: str | None = None, limit: int = 100) -> Sequence[KeyAudit]:
         """What was done with keys: who, when and what, the latest first."""
@@ -1026,7 +1026,7 @@ class Journal(_Namespace):
                 reference,
                 outcome=outcome,
                 reason=reason,
-                by=by or _who(),
+                by=by or process_user(),
                 operation=operation,
                 scope=scope,
                 provider_id=provider_id,
@@ -1105,7 +1105,7 @@ class Store(_Namespace):
         """Record that the store was restored, where it cannot notice: a snapshot of a whole volume that was put back
         looks like a machine that was switched off. Until `accept_restore`, no money leaves.
         """
-        return self._gateway._run(flows.keeping.note(self._core, reason=reason, by=by or _who()))
+        return self._gateway._run(flows.keeping.note(self._core, reason=reason, by=by or process_user()))
 
     def accept_restore(self, *, reason: str, by: str | None = None) -> Sequence[Restore]:
         """Let money leave again after a restore. Compare the store with the providers first, and settle what is
@@ -1113,7 +1113,7 @@ class Store(_Namespace):
 
         Raises NotFound when there is nothing to accept.
         """
-        return self._gateway._run(flows.keeping.accept(self._core, reason=reason, by=by or _who()))
+        return self._gateway._run(flows.keeping.accept(self._core, reason=reason, by=by or process_user()))
 
     def prune(self, *, older_than: timedelta, dry_run: bool = False) -> Mapping[str, int]:
         """Drop the payloads of what ended longer ago than that: providers' raw answers, bodies of callbacks, deliveries

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from gateway.api import _who
-from gateway.cli.unseen import typed_unseen
+from gateway.actor import process_user
+from gateway.cli.unseen import line_typed, typed_unseen
 from gateway.config import DEFAULT_STORE, VaultSettings, vault_settings
 from gateway.errors import GatewayError
 from gateway.references import not_configured
@@ -40,16 +40,12 @@ def entered(what: str, *, twice: bool = False) -> Secret:
 
     Raises GatewayError when there is none, when it is no text, or when the second time it is another one.
     """
-    try:
-        if not sys.stdin.isatty():
-            text = sys.stdin.readline().rstrip("\r\n")
-        else:
-            text = typed_unseen(f"{what}: ")
-            if twice and text and typed_unseen(f"{what}, once more: ") != text:
-                raise GatewayError("the two are not the same: nothing was done")
-        text.encode()  # what is no text comes as surrogates, depending on the locale
-    except UnicodeError:
-        raise GatewayError(f"{what}: that is no text in UTF-8, so nothing was done") from None
+    if not sys.stdin.isatty():
+        text = line_typed().rstrip("\r\n")
+    else:
+        text = typed_unseen(f"{what}: ")
+        if twice and text and typed_unseen(f"{what}, once more: ") != text:
+            raise GatewayError("the two are not the same: nothing was done")
     if not text:
         raise GatewayError(f"{what}: none was given, so nothing was done")
     return Secret(text)
@@ -76,7 +72,7 @@ def noted(data: Mapping[str, Any], action: str, *, secret: Name | None = None, *
     from gateway.store.database import Database
 
     def work(connection: Connection) -> None:
-        audit.note_vault(connection, action, actor=_who(), now=datetime.now(UTC), secret=secret, detail=detail)
+        audit.note_vault(connection, action, actor=process_user(), now=datetime.now(UTC), secret=secret, detail=detail)
 
     try:
         with Database.open(str(data.get("store", DEFAULT_STORE)), create=False) as database:

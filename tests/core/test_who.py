@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from gateway.api import _who
+from gateway.actor import process_user
 
 CLAIMS = ("LOGNAME", "USER", "LNAME", "USERNAME")
 
@@ -21,7 +21,7 @@ def claimed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_user_id_decides() -> None:
-    assert _who() == pwd.getpwuid(os.getuid()).pw_name != "somebody-else"
+    assert process_user() == pwd.getpwuid(os.getuid()).pw_name != "somebody-else"
 
 
 def test_a_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,9 +31,9 @@ def test_a_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
         raise KeyError(number)
 
     monkeypatch.setattr(pwd, "getpwuid", unknown)
-    assert _who() == f"user {os.getuid()}"
+    assert process_user() == f"user {os.getuid()}"
 
 
 def test_a_system_without_user_ids(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pwd", None)
-    assert _who() == getpass.getuser() == "somebody-else"
+    assert process_user() == getpass.getuser() == "somebody-else"

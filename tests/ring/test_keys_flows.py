@@ -666,14 +666,15 @@ class TestRevealing:
             (told, _) = gw.keys.audit()
             assert (told.action, told.actor, told.detail) == ("revealed", "ada", {"why": "moving house"})
 
-    def test_also_when_it_then_fails(self, colour: str, place: Place) -> None:
+    def test_that_it_failed_is_told_too(self, colour: str, place: Place) -> None:
         with shop(place, colour) as (gw, _):
             gw.keys.add(new("key1"), account="shop")
             whole = place.vault_file.read_bytes()
             place.vault_file.write_bytes(whole[:-1])
             with pytest.raises(VaultError, match="truncated"):
                 gw.keys.reveal("key1", account="shop")
-            assert actions(gw.keys.audit()) == ["added", "revealed"]
+            assert actions(gw.keys.audit()) == ["added", "reveal failed"]
+            assert gw.keys.audit()[0].detail == {"error": "VaultError"}
 
     def test_it_is_not_shown_when_it_cannot_be_told(self, colour: str, place: Place) -> None:
         with shop(place, colour) as (gw, _):
@@ -769,52 +770,6 @@ def test_the_audit(colour: str, place: Place) -> None:
         assert len(gw.keys.audit(limit=4)) == 4
         with pytest.raises(ConfigurationError):
             gw.keys.audit(account="three")
-
-
-def test_the_other_environment(colour: str, place: Place) -> None:
-    """A key of the live account is not touched from the sandbox's, and never sent there; nor one of another
-    provider's.
-    """
-    service = Service("secret-key1", "secret-key2")
-    with Loopback(app=service) as server:
-        with place.gateway(colour, server.url) as gw:
-            gw.keys.add(new("key1"), account="shop")
-            before = State(gw, place)._before
-        service.forget()
-        live = {"shop": {**ring_account(server.url), "environment": "live"}}
-        with place.gateway(colour, live) as gw:
-            for call in (
-                lambda: gw.keys.verify(account="shop", label="key1"),
-                lambda: gw.keys.edit("key1", account="shop", permissions=["read"]),
-                lambda: gw.keys.retire("key1", account="shop"),
-                lambda: gw.keys.rotate("key1", new("key2"), account="shop"),
-                lambda: gw.keys.revoke("key1", account="shop", ended=True, force=True),
-                lambda: gw.keys.delete("key1", account="shop"),
-                lambda: gw.keys.reveal("key1", account="shop"),
-            ):
-                with pytest.raises(InvalidRequest, match="belongs to the sandbox environment"):
-                    call()
-            with pytest.raises(Conflict, match="already"):
-                gw.keys.add(new("key1", "secret-key2"), account="shop")
-            assert gw.keys.delete_all(account="shop", confirm="shop") == []
-            assert service.done == service.refused == []
-            assert State(gw, place)._before == before
-            assert failures(gw.keys.audit()) == [("add failed", "key1", {"error": "Conflict"})]
-            # One with another label is the live account's own.
-            gw.keys.add(new("key2"), account="shop")
-            service.forget()
-            gw.wallets.list(account="shop")
-            assert service.keys_used() == ["secret-key2"]
-        with place.gateway(colour, server.url) as gw:
-            service.forget()
-            gw.wallets.list(account="shop")
-            assert service.keys_used() == ["secret-key1"]
-        elsewhere = {"shop": {"provider": "aurex", "environment": "sandbox", "auth": {"kind": "ring"}}}
-        with place.gateway(colour, elsewhere, plugins=load_plugins()) as gw:
-            with pytest.raises(InvalidRequest, match="is one of toy"):
-                gw.keys.reveal("key1", account="shop")
-            with pytest.raises(PermissionDenied, match="no key"):
-                gw.account("shop").request("GET", "/users/1")
 
 
 def test_a_key_that_this_version_does_not_know(colour: str, place: Place, caplog: pytest.LogCaptureFixture) -> None:

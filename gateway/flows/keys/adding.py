@@ -19,7 +19,7 @@ from gateway.engine.perform import Begun, Performance, perform
 from gateway.errors import Conflict, UnsupportedOperation
 from gateway.flows.keys.changing import erase, in_flight
 from gateway.flows.keys.reading import ending
-from gateway.flows.keys.rings import Change, alone, attempt, find, reload, wrong_state
+from gateway.flows.keys.rings import Change, alone, attempt, begun, find, is_own, reload, wrong_state
 from gateway.flows.keys.terms import Made, issuing, kind_of, like, made_of, one_pool, stands_in, terms
 from gateway.models.keys import ApiKey, IssuedKey, KeyOrigin, KeyState, NewKey, Rotation
 from gateway.secrets import Secret
@@ -53,15 +53,14 @@ def add(core: Core, account: str, new: NewKey, *, check: bool, actor: str, secon
     opened = core.account(account)
     deadline = core.deadline(seconds, opened)
     made = made_of(opened, new, KeyOrigin.IMPORTED)
-
-    change = Change(core, opened, actor)
+    change = yield from begun(core, actor)
 
     def work() -> Flow[ApiKey]:
         yield from _absent(core, made, deadline)
         verified = (yield from _check(opened, made, deadline)) if check else False
         return (yield from _keep(change, made, verified=verified))
 
-    return (yield from change.told(made.key, "add", alone(opened, deadline, work)))
+    return (yield from change.told(made.key, "add", alone(account, deadline, work)))
 
 
 def rotate(
@@ -70,7 +69,7 @@ def rotate(
     """Add a key in the place of another, which gets no new work from then on."""
     opened = core.account(account)
     deadline = core.deadline(seconds, opened)
-    change = Change(core, opened, actor)
+    change = yield from begun(core, actor)
 
     def work() -> Flow[Rotation]:
         row = yield from _replaceable(core, opened, label)
@@ -89,7 +88,7 @@ def rotate(
         return Rotation(new=fresh, old=old, in_flight=in_flight(opened, label), guide=steps)
 
     first = yield from _replaceable(core, opened, label)
-    return (yield from change.told(first.key, "rotate", alone(opened, deadline, work)))
+    return (yield from change.told(first.key, "rotate", alone(account, deadline, work)))
 
 
 def issue(
@@ -119,7 +118,7 @@ def issue(
         parts={name: text if isinstance(text, Secret) else Secret(str(text)) for name, text in texts.items()},
     )
     made = made_of(opened, new, KeyOrigin.ISSUED)
-    change = Change(core, opened, actor)
+    change = yield from begun(core, actor)
 
     def work() -> Flow[IssuedKey]:
         yield from _absent(core, made, deadline)
@@ -131,7 +130,7 @@ def issue(
         kept = yield from _keep(change, made, verified=False)
         return issued.model_copy(update={"key": kept.model_copy(update={"expires_at": issued.expires_at})})
 
-    return (yield from change.told(made.key, "issue", alone(opened, deadline, work)))
+    return (yield from change.told(made.key, "issue", alone(account, deadline, work)))
 
 
 def _replaceable(core: Core, opened: OpenAccount, label: str) -> Flow[KeyRow]:
@@ -145,12 +144,16 @@ def _free(core: Core, opened: OpenAccount, label: str) -> Flow[None]:
     """Raises Conflict when the label is taken."""
 
     def work(connection: Connection) -> None:
-        if any(row.key.label == label for row in store.listed(connection, opened.name, core.now())):
-            raise Conflict(
-                f"the ring of {opened.name} has a key {label!r} already; nothing was changed",
-                account=opened.name,
-                hint="take another label, or `gateway keys delete` the old one once it is revoked",
-            )
+        rows = store.listed(connection, opened.name, core.now())
+        there = next((row.key for row in rows if row.key.label == label), None)
+        if there is None:
+            return
+        whose = "" if is_own(opened, there) else f", of the {there.environment} environment of {there.provider}"
+        raise Conflict(
+            f"the ring of {opened.name} has a key {label!r} already{whose}; nothing was changed",
+            account=opened.name,
+            hint="take another label; or end the old one (`gateway keys revoke`), then `gateway keys delete` it",
+        )
 
     yield from transact(work)
 
@@ -213,7 +216,7 @@ def _keep(
     change: Change, made: Made, *, verified: bool, also: Callable[[Connection], None] = lambda connection: None
 ) -> Flow[ApiKey]:
     """The secret into the vault, then the key into the ring."""
-    core, opened, key = change.core, change.account, made.key
+    core, opened, key = change.core, made.account, made.key
     names, places = list(made.secrets), made.places()
     now = core.now()
     key = key.model_copy(update={"verified_at": now if verified else None})

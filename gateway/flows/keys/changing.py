@@ -5,6 +5,7 @@ Its secret is taken out of the vault after it is out of use, and before it is ou
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,11 +13,32 @@ from typing import TYPE_CHECKING, Any, Literal
 from gateway.accounts import OpenAccount, secret_names
 from gateway.capabilities import Support
 from gateway.contracts.keys import RevokesKeys
+from gateway.contracts.settings import AccountSettings
 from gateway.core import Core
+from gateway.engine.clock import Deadline
 from gateway.engine.effects import Block, Flow, transact
 from gateway.engine.perform import Begun, Performance, perform
-from gateway.errors import Conflict, InvalidRequest, UnsupportedOperation
-from gateway.flows.keys.rings import Change, alone, find, opened_key, reload, require_in_force, wrong_state
+from gateway.errors import (
+    ConfigurationError,
+    Conflict,
+    InvalidRequest,
+    StoreError,
+    UnsupportedOperation,
+    VaultError,
+)
+from gateway.flows.keys.rings import (
+    Change,
+    alone,
+    begun,
+    find,
+    foreign,
+    is_own,
+    opened_key,
+    reload,
+    require_in_force,
+    row_of,
+    wrong_state,
+)
 from gateway.flows.keys.terms import networks_of, one_pool, permissions_of, signs
 from gateway.models.keys import ApiKey, KeyState, NewKey, Permission
 from gateway.store import keys as store
@@ -62,6 +84,8 @@ def edit(
             hint="a key that is to be used no more is retired, then revoked",
         )
 
+    change = yield from begun(core, actor)
+
     def work(connection: Connection) -> KeyRow:
         row = find(core, opened, connection, label)
         if expires_at is None or row.key.state is not KeyState.EXPIRED:  # a wrong expiry can be corrected
@@ -72,7 +96,7 @@ def edit(
         store.change(connection, row, core.now(), **values)
         after = find(core, opened, connection, label)
         told = {**values, "expires_at": str(expires_at)} if expires_at is not None else values
-        Change(core, opened, actor).note(connection, row.key, "edited", **told)
+        change.note(connection, row.key, "edited", **told)
         return after
 
     row = yield from transact(work)
@@ -82,25 +106,26 @@ def edit(
 
 def retire(core: Core, account: str, label: str, *, actor: str) -> Flow[ApiKey]:
     """No new work goes out with the key. May be repeated."""
-    opened = core.account(account)
+    change = yield from begun(core, actor)
 
     def work(connection: Connection) -> KeyRow:
-        row = find(core, opened, connection, label)
+        row = row_of(core, account, connection, label)
         if row.key.state is KeyState.RETIRING:
             return row
         require_in_force(row)
         store.change(connection, row, core.now(), state=KeyState.RETIRING.value, retired_at=core.now())
-        Change(core, opened, actor).note(connection, row.key, "retired")
-        return find(core, opened, connection, label)
+        change.note(connection, row.key, "retired")
+        return row_of(core, account, connection, label)
 
     row = yield from transact(work)
-    yield from reload(opened)
+    yield from reload(core.accounts.get(account))
     return row.key
 
 
 def activate(core: Core, account: str, label: str, *, actor: str) -> Flow[ApiKey]:
     """Give new work to a key that is retiring again. May be repeated."""
     opened = core.account(account)
+    change = yield from begun(core, actor)
 
     def work(connection: Connection) -> KeyRow:
         row = find(core, opened, connection, label)
@@ -111,11 +136,11 @@ def activate(core: Core, account: str, label: str, *, actor: str) -> Flow[ApiKey
         if signs(opened, row.key):
             one_pool(opened, [one for one in opened.key_rows(connection) if one.key.label != label], row.key.pool)
         store.change(connection, row, core.now(), state=KeyState.ACTIVE.value, retired_at=None)
-        Change(core, opened, actor).note(connection, row.key, "activated")
+        change.note(connection, row.key, "activated")
         return find(core, opened, connection, label)
 
     # Not while somebody revokes it: new work would go out with a key that is just being ended.
-    row = yield from alone(opened, core.deadline(None, opened), lambda: transact(work))
+    row = yield from alone(account, core.deadline(None, opened), lambda: transact(work))
     yield from reload(opened)
     return row.key
 
@@ -124,22 +149,19 @@ def revoke(
     core: Core, account: str, label: str, *, ended: bool, force: bool, actor: str, seconds: float | None
 ) -> Flow[ApiKey]:
     """End the key: by a call where the provider has one, else a person has `ended` it there. Its secret is erased."""
-    opened = core.account(account)
-    deadline = core.deadline(seconds, opened)
-    change = Change(core, opened, actor)
+    opened, deadline = _known(core, account, seconds)
+    change = yield from begun(core, actor)
 
-    def work() -> Flow[ApiKey]:
-        row = yield from transact(lambda connection: find(core, opened, connection, label))
-        if row.key.state is KeyState.REVOKED:
-            yield from erase(core, [row])  # whoever revoked it may have been stopped before
-            return row.key
-        if not force:
-            _require_idle(core, opened, row.key)
-        if opened.capabilities.get("keys.revoke").support is Support.SUPPORTED:
+    def end(key: ApiKey) -> Flow[None]:
+        if opened is None or not is_own(opened, key):
+            if not ended:
+                raise foreign(opened, key)
+        elif opened.capabilities.get("keys.revoke").support is Support.SUPPORTED:
             opened.require("keys.revoke")
+            row = yield from transact(lambda connection: find(core, opened, connection, label))
             held = yield from opened_key(opened, row, deadline)
             run = Performance(opened, "keys.revoke", deadline, key=held)
-            yield from perform(run, Begun(opened.able(RevokesKeys).revoke_key(label, row.key.public_id)))
+            yield from perform(run, Begun(opened.able(RevokesKeys).revoke_key(label, key.public_id)))
         elif not ended:
             reason = opened.capabilities.get("keys.revoke")
             raise UnsupportedOperation(
@@ -148,51 +170,64 @@ def revoke(
                 hint=f"`gateway keys guide revoke --account {account} --label {label}`, then revoke it as ended",
             )
 
+    def work() -> Flow[ApiKey]:
+        row = yield from transact(lambda connection: row_of(core, account, connection, label))
+        if row.key.state is KeyState.REVOKED:
+            yield from _erase_revoked(change, [row])  # whoever revoked it may have been stopped before
+            return row.key
+        if not force:
+            _require_idle(core, opened, row.key)
+        yield from end(row.key)
+
         def keep(connection: Connection) -> KeyRow:
             now = core.now()
             store.change(connection, row, now, state=KeyState.REVOKED.value, revoked_at=now)
             change.note(connection, row.key, "revoked", forced=force)
-            return find(core, opened, connection, label)
+            return row_of(core, account, connection, label)
 
         kept = yield from transact(keep)
-        yield from erase(core, [row])
         yield from reload(opened)
+        yield from _erase_revoked(change, [row])
         return kept.key
 
-    return (yield from alone(opened, deadline, work))
+    return (yield from alone(account, deadline, work))
 
 
 def delete(core: Core, account: str, label: str, *, actor: str, seconds: float | None) -> Flow[None]:
     """Forget a key that is revoked or expired, so that its label is free again. The audit keeps what was done."""
-    opened = core.account(account)
-    deadline = core.deadline(seconds, opened)
+    _, deadline = _known(core, account, seconds)
+    change = yield from begun(core, actor)
 
     def work() -> Flow[None]:
-        row = yield from transact(lambda connection: find(core, opened, connection, label))
+        row = yield from transact(lambda connection: row_of(core, account, connection, label))
         if row.key.state not in (KeyState.REVOKED, KeyState.EXPIRED):
             raise wrong_state(row.key, "revoke it first")
-        yield from _forget(Change(core, opened, actor), [row])
+        yield from _forget(change, account, [row])
 
-    yield from alone(opened, deadline, work)
+    yield from alone(account, deadline, work)
 
 
 def delete_all(core: Core, account: str, *, confirm: str, actor: str, seconds: float | None) -> Flow[list[ApiKey]]:
-    """Forget every key of the ring, whatever its state. `confirm` is the account's name, typed by a person."""
-    opened = core.account(account)
+    """Forget every key of the ring, whatever its state, environment and provider. `confirm` is the account's name,
+    typed by a person.
+    """
+    _, deadline = _known(core, account, seconds)
     if confirm != account:
         raise InvalidRequest(
             "deleting all keys is confirmed by the account's name; nothing was changed",
             account=account,
             hint=f"type {account}",
         )
-    deadline = core.deadline(seconds, opened)
+    change = yield from begun(core, actor)
 
     def work() -> Flow[list[ApiKey]]:
-        rows = yield from transact(opened.key_rows)
-        yield from _forget(Change(core, opened, actor), rows)
+        rows = yield from transact(lambda connection: store.listed(connection, account, core.now()))
+        if not rows:
+            core.account(account)
+        yield from _forget(change, account, rows)
         return [row.key for row in rows]
 
-    return (yield from alone(opened, deadline, work))
+    return (yield from alone(account, deadline, work))
 
 
 def erase(core: Core, rows: list[KeyRow]) -> Flow[None]:
@@ -208,7 +243,36 @@ def erase(core: Core, rows: list[KeyRow]) -> Flow[None]:
     yield Block(work)
 
 
-def _forget(change: Change, rows: list[KeyRow]) -> Flow[None]:
+def _erase_revoked(change: Change, rows: list[KeyRow]) -> Flow[None]:
+    """As `erase`, of keys that are revoked by now: whatever fails here, they stay so."""
+    try:
+        yield from erase(change.core, rows)
+    except (ConfigurationError, StoreError, VaultError) as error:
+        failed, (row, *others) = error, rows
+    else:
+        return
+
+    def note(connection: Connection) -> None:
+        for row in rows:
+            change.note(connection, row.key, "erase failed", error=type(failed).__name__)
+
+    with contextlib.suppress(StoreError):
+        yield from transact(note)
+    what = f"the keys {', '.join(one.key.label for one in rows)} are revoked, and their secrets are"
+    raise type(failed)(
+        f"{what if others else f'the key {row.key.label} is revoked, and its secret is'} still in the vault: "
+        f"{failed.message}",
+        outcome=failed.outcome,
+        retryable=failed.retryable,
+        account=row.key.account,
+        hint="repeat the call: it erases what is left"
+        if failed.retryable
+        else "bring the vault back that belongs to this store, make no new one, and repeat the call: it erases what is "
+        "left",
+    )
+
+
+def _forget(change: Change, account: str, rows: list[KeyRow]) -> Flow[None]:
     """Out of use, out of the vault, out of the store: in this order, so that whoever is stopped half-way can do it
     again and nothing is left behind.
     """
@@ -226,32 +290,40 @@ def _forget(change: Change, rows: list[KeyRow]) -> Flow[None]:
             change.note(connection, row.key, "deleted", state=row.key.state.value)
 
     yield from transact(end)
-    yield from erase(core, rows)
+    yield from reload(core.accounts.get(account))
+    yield from _erase_revoked(change, rows)
     yield from transact(remove)
-    yield from reload(change.account)
+    yield from reload(core.accounts.get(account))
+
+
+def _known(core: Core, account: str, seconds: float | None) -> tuple[OpenAccount | None, Deadline]:
+    """The account, if the settings have one of this name, and the call's deadline."""
+    opened = core.accounts.get(account)
+    return opened, core.deadline(seconds, *([opened] if opened is not None else []))
 
 
 def in_flight(opened: OpenAccount, label: str) -> int:
     return sum(held.in_flight for held in opened.ring.keys if held.label == label)
 
 
-def _require_idle(core: Core, opened: OpenAccount, key: ApiKey) -> None:
-    """Raises Conflict while a call may still go out with the key."""
-    if not opened.works_with_ring or key.state is KeyState.EXPIRED:
+def _require_idle(core: Core, opened: OpenAccount | None, key: ApiKey) -> None:
+    """Raises Conflict while a call may still go out with the key, also where another process has other settings."""
+    if key.state is KeyState.EXPIRED or (opened is not None and not opened.works_with_ring):
         return
     if key.state is not KeyState.RETIRING or key.retired_at is None:
         raise wrong_state(
             key, "retire it first, so that no call fails; one that has leaked is revoked at once, with `force`"
         )
-    under_way = in_flight(opened, key.label)
+    under_way = in_flight(opened, key.label) if opened is not None else 0
     # Another process learns of it within `refresh`; a call that it has begun by then may take its account's time.
-    last = key.retired_at + core.settings.keys.refresh + timedelta(seconds=opened.settings.timeout)
+    longest = opened.settings.timeout if opened is not None else AccountSettings.model_fields["timeout"].default
+    last = key.retired_at + core.settings.keys.refresh + timedelta(seconds=longest)
     left = (last - core.now()).total_seconds()
     if under_way or left > 0:
         what = f"{under_way} calls are under way with it" if under_way else "calls may still be under way with it"
         raise Conflict(
             f"the key {key.label} was retired at {key.retired_at:%H:%M:%S} UTC, and {what}; it is as it was",
-            account=opened.name,
+            account=key.account,
             retryable=True,
             hint=f"repeat it in {max(1, round(left))} s; one that has leaked is revoked at once, with `force`",
         )

@@ -12,7 +12,7 @@ from gateway.engine import keys as engine
 from gateway.engine.effects import Block, Flow, transact
 from gateway.engine.perform import Begun, Performance, perform
 from gateway.errors import AuthenticationFailed, UnsupportedOperation, VaultError
-from gateway.flows.keys.rings import Change, attempt, find, opened_key, require_in_force, wrong_state
+from gateway.flows.keys.rings import attempt, begun, find, opened_key, require_in_force, row_of, wrong_state
 from gateway.flows.keys.terms import check_label, kind_of, networks_of, permissions_of
 from gateway.models.keys import ApiKey, KeyAction, KeyAudit, KeyGuide, KeyState, Permission
 from gateway.secrets import Secret
@@ -26,20 +26,23 @@ __all__ = ["audit", "ending", "get", "guide", "listed", "reveal", "verify"]
 
 
 def listed(core: Core, account: str | None) -> Flow[list[ApiKey]]:
-    """The keys of one account, or of all: those of the rings and those of the settings."""
-    opened = [core.account(account)] if account is not None else list(core.accounts.values())
+    """The keys of one account, or of all: those of the rings and those of the settings. Also of an account that the
+    settings have no more: its secrets are still there.
+    """
     rows = yield from transact(lambda connection: store.listed(connection, account, core.now()))
+    if account is not None and not rows:
+        core.account(account)
+    opened = [one for one in core.accounts.values() if account in (None, one.name)]
     fixed = [one.unsigned.key for one in opened if not one.works_with_ring and one.unsigned.credentials is not None]
-    names = {one.name for one in opened}
-    return [*fixed, *(_as_held(core, row.key) for row in rows if account is not None or row.key.account in names)]
+    return [*fixed, *(_as_held(core, row.key) for row in rows)]
 
 
 def get(core: Core, account: str, label: str) -> Flow[ApiKey]:
     """Raises NotFound."""
-    opened = core.account(account)
-    if not opened.works_with_ring and label == opened.unsigned.label:
+    opened = core.accounts.get(account)
+    if opened is not None and not opened.works_with_ring and label == opened.unsigned.label:
         return opened.unsigned.key
-    row = yield from transact(lambda connection: store.find(connection, account, label, core.now()))
+    row = yield from transact(lambda connection: row_of(core, account, connection, label))
     return _as_held(core, row.key)
 
 
@@ -53,11 +56,12 @@ def _as_held(core: Core, key: ApiKey) -> ApiKey:
 
 def audit(core: Core, account: str | None, label: str | None, limit: int) -> Flow[list[KeyAudit]]:
     """What was done with keys, the latest first."""
-    if account is not None:
-        core.account(account)
-    return (
-        yield from transact(lambda connection: audit_log.listed(connection, account=account, label=label, limit=limit))
+    found = yield from transact(
+        lambda connection: audit_log.listed(connection, account=account, label=label, limit=limit)
     )
+    if account is not None and not found:
+        core.account(account)
+    return found
 
 
 def guide(
@@ -154,7 +158,7 @@ def verify(core: Core, account: str, label: str | None, *, actor: str, seconds: 
     row = yield from transact(lambda connection: find(core, opened, connection, label))
     require_in_force(row)
     held = yield from opened_key(opened, row, deadline)
-    change = Change(core, opened, actor)
+    change = yield from begun(core, actor)
     try:
         yield from change.told(row.key, "verify", attempt(opened, held, deadline))
     except AuthenticationFailed:
@@ -175,14 +179,18 @@ def reveal(core: Core, account: str, label: str, *, actor: str, reason: str | No
     row = yield from transact(lambda connection: find(core, opened, connection, label))
     if row.key.state is KeyState.REVOKED:
         raise wrong_state(row.key, "its secret was erased when it was revoked")
-    change = Change(core, opened, actor)
-    yield from transact(
-        lambda connection: change.note(connection, row.key, "revealed", **({"why": reason} if reason else {}))
-    )
-    opened_parts = yield Block(lambda: opened.open_secrets([row]))
-    if not opened_parts:
-        raise VaultError(f"the vault has no secret of the key {label}", account=account)
-    found: dict[str, Secret] = next(iter(opened_parts.values()))
+    change = yield from begun(core, actor, reason)
+
+    def work() -> Flow[dict[str, Secret]]:
+        opened_parts = yield Block(lambda: opened.open_secrets([row]))
+        if not opened_parts:
+            raise VaultError(f"the vault has no secret of the key {label}", account=account)
+        detail = {"why": change.written(reason)} if reason else {}
+        yield from transact(lambda connection: change.note(connection, row.key, "revealed", **detail))
+        found: dict[str, Secret] = next(iter(opened_parts.values()))
+        return found
+
+    found = yield from change.told(row.key, "reveal", work())
     part = opened.kind(row.key.kind).public_part
     if part is not None and row.key.public_id is not None:
         found = {part.name: Secret(row.key.public_id), **found}
