@@ -10,7 +10,7 @@ from gateway.contracts import CreatesWithdrawals, ListsWithdrawals, NewWithdrawa
 from gateway.core import Core
 from gateway.engine.effects import Flow, transact
 from gateway.engine.perform import Begun, Performance, perform
-from gateway.errors import Conflict, InvalidRequest, NotFound
+from gateway.errors import Conflict, InvalidRequest, MalformedResponse, NotFound
 from gateway.flows.orders import customer_at
 from gateway.flows.writes import Write, comparable, once, recorded
 from gateway.lightning import check_invoice
@@ -173,6 +173,14 @@ def get(
     seen: ProviderWithdrawal = yield from perform(
         run, Begun(account.able(ReadsWithdrawals).get_withdrawal(found.provider_id))
     )
+    if seen.provider_id not in (None, found.provider_id):
+        raise MalformedResponse(
+            f"asked for the payout {found.provider_id}, the provider shows {seen.provider_id}; nothing was kept",
+            account=found.account,
+            operation="withdrawals.get",
+            reference=reference,
+            hint="look at both at the provider before anything is paid again",
+        )
     yield from transact(
         lambda connection: store.save_withdrawal(connection, reference, status=seen.status, result=seen, now=core.now())
     )

@@ -12,9 +12,11 @@ import pytest
 from conformance.acme import AcmeAdapter, provider
 from conformance.acme_subject import Acme, broken
 from gateway.contracts import NewWithdrawal
+from gateway.errors import MalformedResponse
 from gateway.exchange import Request
 from gateway.money import Money
 from gateway.testing.conformance import Conformance, Report, examine
+from gateway.testing.conformance.bench import Bench
 
 
 class TestAcme(Conformance):
@@ -52,6 +54,21 @@ def test_a_broken_adapter_is_told_what_is_wrong(adapter: Callable[..., AcmeAdapt
     assert not report.conforms
     assert not report.complete
     assert words in report.failures[0].message
+
+
+def test_a_payout_is_not_taken_from_an_answer_about_another_one() -> None:
+    with Bench(Acme()) as bench:
+        play = bench.play()
+        call = next(call for call in Acme().calls() if call.operation == "withdrawals.get")
+        one, two = call.prepare(play), call.prepare(play)
+        other = (one.provider_id.encode(), two.provider_id.encode())
+        with (
+            bench.rewriting(lambda body: body.replace(*other).replace(b'"open"', b'"done"')),
+            pytest.raises(MalformedResponse, match=f"asked for the payout {one.provider_id}.* shows {two.provider_id}"),
+        ):
+            play.gw.withdrawals.get(one.reference)
+        kept = play.gw.withdrawals.get(one.reference, refresh=False)
+        assert (kept.provider_id, kept.status) == (one.provider_id, "pending")
 
 
 def test_a_report_says_what_was_proved_row_by_row(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ AREAS = {
     "statuses": "Words of the provider",
     "callbacks": "Callbacks",
     "lists": "Lists and times",
+    "mixing": "One order, call and account for another",
     "redaction": "Secrets",
     "cards": "Cards",
     "logins": "Logins",

@@ -9,6 +9,7 @@ from gateway.testing.conformance.bench import Bench
 from gateway.testing.conformance.cases import Case, Suite, check
 from gateway.testing.conformance.colours import COLOURS
 from gateway.testing.conformance.faults import fault
+from gateway.testing.conformance.suites.accounts import AccountsSuite
 from gateway.testing.conformance.suites.authentication import AuthenticationSuite
 from gateway.testing.conformance.suites.callbacks import CallbacksSuite
 from gateway.testing.conformance.suites.exercised import ExercisedSuite
@@ -140,6 +141,7 @@ class Conformance(
     CapabilitiesSuite,
     SettingsSuite,
     AuthenticationSuite,
+    AccountsSuite,
     RedactionSuite,
     RateLimitSuite,
     CallbacksSuite,
@@ -163,6 +165,7 @@ class FlavourConformance(
     CapabilitiesSuite,
     SettingsSuite,
     AuthenticationSuite,
+    AccountsSuite,
     RedactionSuite,
     RateLimitSuite,
     CallbacksSuite,

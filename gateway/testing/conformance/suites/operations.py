@@ -20,6 +20,7 @@ from gateway.testing.conformance.cases import Case, check, over
 from gateway.testing.conformance.colours import SYNC
 from gateway.testing.conformance.faults import fault
 from gateway.testing.conformance.subject import StatusWords, Subject
+from gateway.testing.conformance.suites.apart import ApartSuite
 from gateway.testing.conformance.suites.evidence import LISTS, call_of, raised_by, run_of, said
 from gateway.testing.conformance.suites.exactness import ExactMoneySuite
 from gateway.testing.conformance.suites.exercised import ExercisedSuite
@@ -59,7 +60,7 @@ def _is_referenced(call: Call) -> bool:
     return call.has_reference
 
 
-class OperationsSuite(ExercisedSuite, ExactMoneySuite, SentSuite, ShownSuite, OutcomesSuite):
+class OperationsSuite(ExercisedSuite, ExactMoneySuite, SentSuite, ShownSuite, ApartSuite, OutcomesSuite):
     """Every operation of the suite's areas: that it works, how exact it is, how it fails, and how it is repeated."""
 
     turn = 6
