@@ -871,14 +871,17 @@ class Keys(_Namespace):
             )
         )
 
-    async def ready(self, new: NewKey, *, account: str, replaces: str | None = None, check: bool = True) -> None:
+    async def ready(
+        self, new: NewKey, *, account: str, replaces: str | None = None, check: bool = True, made: bool = False
+    ) -> None:
         """Check all that can be told of a key before a person makes it, when `new` has no `parts` yet: its label is
-        free and after the provider's rule, the vault opens and, with `check`, the key can be verified. A secret that
-        is shown only once would be lost when `add` (with `replaces`: `rotate`) finds that out. Sends nothing.
+        free, here and in the vault, and after the provider's rule, the vault opens and, with `check`, the key can be
+        verified from here. A secret that is shown only once would be lost when `add` (with `replaces`: `rotate`) finds
+        that out. One that is `made` already may be in the vault, since its adding was interrupted. Sends nothing.
 
         Raises as `add`.
         """
-        await self._gateway._run(flows.keys.ready(self._core, account, new, replaces, check=check))
+        await self._gateway._run(flows.keys.ready(self._core, account, new, replaces, check=check, made=made))
 
     async def add(
         self, new: NewKey, *, account: str, check: bool = True, by: str | None = None, deadline: float | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from gateway.accounts import OpenAccount
+from gateway.accounts import OpenAccount, secret_names
 from gateway.contracts.keys import IssuesKeys
 from gateway.core import Core
 from gateway.engine import keys as engine
@@ -19,7 +19,17 @@ from gateway.engine.perform import Begun, Performance, perform
 from gateway.errors import Conflict, UnsupportedOperation
 from gateway.flows.keys.changing import erase, in_flight
 from gateway.flows.keys.reading import ending
-from gateway.flows.keys.rings import Change, alone, attempt, begun, find, is_own, reload, wrong_state
+from gateway.flows.keys.rings import (
+    Change,
+    alone,
+    attempt,
+    begun,
+    find,
+    is_own,
+    reload,
+    require_admitted,
+    wrong_state,
+)
 from gateway.flows.keys.terms import Made, issuing, kind_of, like, made_of, one_pool, stands_in, terms
 from gateway.models.keys import ApiKey, IssuedKey, KeyOrigin, KeyState, NewKey, Rotation
 from gateway.secrets import Secret
@@ -29,11 +39,13 @@ from gateway.store.keys import KeyRow
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from gateway.keyring.vault import Name
+
 __all__ = ["add", "issue", "ready", "rotate"]
 
 
-def ready(core: Core, account: str, new: NewKey, replaces: str | None, *, check: bool) -> Flow[None]:
-    """Everything that can be told of a key before it is made, so that none is made for nothing."""
+def ready(core: Core, account: str, new: NewKey, replaces: str | None, *, check: bool, made: bool) -> Flow[None]:
+    """Everything that can be told of a key before its secret is known, so that none is made or entered for nothing."""
     opened = core.account(account)
     row = (yield from _replaceable(core, opened, replaces)) if replaces is not None else None
     kind, key = terms(opened, new if row is None else like(new, row.key))
@@ -44,8 +56,30 @@ def ready(core: Core, account: str, new: NewKey, replaces: str | None, *, check:
         stands_in(opened, rows, key, row.key)
     if check and not kind.for_callbacks:
         opened.require("keys.verify")
+        require_admitted(opened, key)
     yield from _free(core, opened, new.label)
-    yield Block(lambda: core.vault().check())
+    secrets = tuple(part.name for part in kind.secret_parts)
+
+    def look() -> None:
+        core.vault().check()
+        left = sorted(set(secret_names(KeyRow(0, secrets, key)).values()) & set(core.vault().names()))
+        if left and not made:
+            raise _left_over(opened, key, left)
+
+    yield Block(look)
+
+
+def _left_over(opened: OpenAccount, key: ApiKey, left: list[Name]) -> Conflict:
+    """What is there may be the secret of a key that was made, whose adding was interrupted: it fits that key only."""
+    names = " and ".join(map("/".join, left))
+    add = f"gateway keys add {key.label} --account {opened.name} --kind {key.kind}"
+    return Conflict(
+        f"the vault has {names} already, of no key of the ring: another key of this label would not be kept; "
+        "nothing was changed",
+        account=opened.name,
+        hint=f"take another label; or, where a key {key.label} was made and its adding interrupted, `{add}` goes on "
+        f"with that key; or, when nothing uses it, `gateway vault forget {'/'.join(left[0])}`",
+    )
 
 
 def add(core: Core, account: str, new: NewKey, *, check: bool, actor: str, seconds: float | None) -> Flow[ApiKey]:
@@ -127,7 +161,12 @@ def issue(
             raise UnsupportedOperation(f"keys of the kind {kind.name} are not obtained by a call", account=account)
         issued: IssuedKey = yield from perform(Performance(opened, "keys.issue", deadline), Begun(login.login()))
         opened.redactor.learn([issued.secret])
-        kept = yield from _keep(change, made, verified=False)
+
+        def also(connection: Connection) -> None:
+            row = store.find(connection, account, made.key.label, core.now())
+            store.obtained(connection, row.key, issued.expires_at)
+
+        kept = yield from _keep(change, made, verified=False, also=also)
         return issued.model_copy(update={"key": kept.model_copy(update={"expires_at": issued.expires_at})})
 
     return (yield from change.told(made.key, "issue", alone(account, deadline, work)))

@@ -46,6 +46,7 @@ __all__ = [
     "is_own",
     "opened_key",
     "reload",
+    "require_admitted",
     "require_in_force",
     "row_of",
     "wrong_state",
@@ -173,18 +174,24 @@ def opened_key(opened: OpenAccount, row: KeyRow, deadline: Deadline) -> Flow[Hel
     return opened.make_key(row.key, next(iter(secrets.values())))
 
 
+def require_admitted(opened: OpenAccount, key: ApiKey) -> None:
+    """Raises PermissionDenied where a read with the key would come from an address that it does not admit."""
+    if opened.ring.admits(key):
+        return
+    raise PermissionDenied(
+        f"the key {key.label} admits {', '.join(key.networks or ())}, and requests come from "
+        f"{', '.join(map(str, opened.ring.egress))}: it cannot be tried from here; nothing was sent",
+        account=opened.name,
+        outcome=Outcome.NOT_SENT,
+        hint=f"have it admit the address, or correct accounts.{opened.name}.egress",
+    )
+
+
 def attempt(opened: OpenAccount, held: HeldKey, deadline: Deadline) -> Flow[bool]:
     """Read with the key. False when the provider knows it and refuses the read, which is right for a key that may not
     read. Raises PermissionDenied where the key does not admit this gateway's address; nothing was sent.
     """
-    if not opened.ring.admits(held.key):
-        raise PermissionDenied(
-            f"the key {held.label} admits {', '.join(held.key.networks or ())}, and requests come from "
-            f"{', '.join(map(str, opened.ring.egress))}; nothing was sent",
-            account=opened.name,
-            outcome=Outcome.NOT_SENT,
-            hint=f"admit the address at the provider, or correct accounts.{opened.name}.egress",
-        )
+    require_admitted(opened, held.key)
     run = Performance(opened, "keys.verify", deadline, key=held)
     try:
         yield from perform(run, Begun(opened.able(VerifiesKeys).verify_key()))
