@@ -53,7 +53,7 @@ NAMES = {
         Asset AssetKind known_assets register_asset
     """,
     "gateway.secrets": """
-        CardNumber HIDDEN Raw Redactor Secret is_telling
+        CardNumber HIDDEN Raw Redactor Secret is_telling is_text
     """,
     "gateway.lightning": """
         Bolt11 check_invoice decode_invoice
