@@ -19,6 +19,7 @@ T = TypeVar("T", bound=type)
 AREAS = {
     "signing": "Keys and signatures",
     "amounts": "Money",
+    "units": "Money in smallest units",
     "failures": "Errors, and answers that are none",
     "destinations": "Where money goes, and what is shown",
     "writes": "Writes",

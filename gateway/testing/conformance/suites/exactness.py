@@ -1,11 +1,14 @@
-"""Money is exact: no digit is lost on the way in or out."""
+"""Money is exact: no digit is lost on the way in or out, and none is moved to another place."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
+from pydantic import BaseModel
+
+from gateway.assets import Asset
 from gateway.exchange import decode_json
 from gateway.money import Money, plain
 from gateway.testing.conformance import scanning
@@ -14,11 +17,20 @@ from gateway.testing.conformance.calls import Call
 from gateway.testing.conformance.cases import Case, Suite, check, over
 from gateway.testing.conformance.colours import SYNC
 from gateway.testing.conformance.faults import fault
+from gateway.testing.conformance.places import Place, sent_places, where
 from gateway.testing.conformance.suites.evidence import call_of, raised_by, run_of
-from gateway.testing.conformance.tap import Exchange, Token, as_number, leaves, replaced, wire_data, written
+from gateway.testing.conformance.tap import Exchange, as_number, leaves, replaced, written
+from gateway.testing.conformance.units import on_wire, places_of
 from gateway.testing.conformance.watching import nothing
 
 __all__ = ["ExactMoneySuite"]
+
+# Whole numbers that a float does not hold: one as large as 18-decimal coins in their smallest unit, and one that fits
+# into 64 bits, for providers whose numbers have no more.
+_WHOLE = (Decimal(1234567890123456789012345), Decimal(9007199254740993))
+_FRACTION = Decimal("0.123456789012345678")
+_FARTHEST = 30
+_FLOATS = "float(), round() or quantize() on the way from the answer to the result"
 
 
 def _has_amounts(call: Call) -> bool:
@@ -34,20 +46,19 @@ class ExactMoneySuite(Suite):
     def test_amounts_that_come_in_keep_every_digit(self, bench: Bench, case: Case) -> None:
         play, call = bench.play(SYNC), call_of(case)
         seen, result = _once(bench, play, call)
-        for at, path, value in _candidates(seen, result):
-            moved = Decimal(int(as_number(value) or 0) + 2)
-            if not _shows(bench, play, call, at, path, value, moved):
-                continue  # this number is not where the result's comes from
-            exactly = moved + Decimal("0.123456789012345678")
-            found = _played(bench, play, call, at, path, value, exactly)
-            if found is not None and exactly not in {number for _, number in found}:
-                place = ".".join(map(str, path))
-                fault(
-                    f"{call.name} loses digits: the answer said {exactly} at {place}, and the result does not",
-                    expected=f"{exactly}, every digit kept",
-                    found=scanning.closest(exactly, found),
-                    look_at="float(), round() or quantize() on the way from the answer to the result",
-                )
+        for source in _candidates(bench, seen, result):
+            found = None
+            for number in _WHOLE:
+                if (found := _played(bench, play, call, source, number)) is not None:
+                    if not _is_shown(bench, call, source, number, found):
+                        _loses_nothing(bench, play, call, source, number, found, result)
+                    break
+            if found is not None and not any(one.number == number for one in found):
+                continue  # it is no source of the result, or a whole number of smallest units
+            exactly = Decimal(int(as_number(source.value) or 0) + 2) + _FRACTION
+            found = _played(bench, play, call, source, exactly)
+            if found is not None and exactly not in {one.number for one in found}:
+                _loses_nothing(bench, play, call, source, exactly, found, result)
 
     @check(over(_has_amounts, colours=[SYNC]))
     def test_amounts_that_go_out_keep_every_digit(self, bench: Bench, case: Case) -> None:
@@ -58,14 +69,47 @@ class ExactMoneySuite(Suite):
         asked = call.request(play, prepared, play.new())
         sent = _writes_of(bench, play, call, asked)
         for name in call.amounts:
+            if sent is None or name in bench.subject.unsent.get(call.name, ()):
+                continue  # told by the check that carries it out; the provider takes no such amount
             amount = getattr(asked, name)
-            number = amount.amount if isinstance(amount, Money) else amount
-            path = next((path for path, value in leaves(sent) if as_number(value) == number), None)
-            if path is None:
-                continue  # the amount is in another form, such as that of an invoice
-            for tricky in _tricky(amount):
+            places = _places_with(bench, sent, amount)
+            if not places:
+                _is_nowhere(call, name, amount, sent)
+            for tricky in _tricky(bench, amount):
                 again = call.request(play, call.prepare(play), play.new()).model_copy(update={name: tricky})
-                _arrives_exactly(bench, play, call, again, name, tricky, path)
+                _arrives_exactly(bench, play, call, again, name, tricky, {place: sent[place] for place in places})
+
+
+# What comes in
+
+
+class _Number(NamedTuple):
+    """A number of a result."""
+
+    place: str
+    number: Decimal
+    asset: Asset | None
+
+
+class _Source(NamedTuple):
+    """A number of an answer that may be where one of the result's comes from."""
+
+    at: int
+    path: Place
+    value: Any
+
+
+def _numbers(value: Any, place: str = "result") -> Iterator[_Number]:
+    if isinstance(value, Decimal):
+        yield _Number(place, value, None)
+    elif isinstance(value, Money):
+        yield _Number(place, value.amount, value.asset)
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _numbers(getattr(value, name), f"{place}.{name}")
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield from _numbers(item, f"{place}[{index}]")
 
 
 def _once(bench: Bench, play: Play, call: Call) -> tuple[list[Exchange], Any]:
@@ -76,40 +120,53 @@ def _once(bench: Bench, play: Play, call: Call) -> tuple[list[Exchange], Any]:
     return bench.tapped.exchanges[before:], run_of(play, call).result
 
 
-Path = tuple[str | int, ...]
-
-
-def _candidates(seen: list[Exchange], result: Any) -> Iterator[tuple[int, Path, Any]]:
-    """Places of the answers whose number stands in the result, one for each field."""
-    known = {number for _, number in scanning.numbers(result) if number != 0}
-    fields: set[tuple[int, tuple[str, ...]]] = set()
+def _candidates(bench: Bench, seen: list[Exchange], result: Any) -> Iterator[_Source]:
+    """Places of the answers whose digits stand in the result, one for each field; where the provider counts in smallest
+    units, one for each field and asset.
+    """
+    known: dict[str, list[_Number]] = {}
+    for one in _numbers(result):
+        if one.number != 0:
+            known.setdefault(_digits(one.number), []).append(one)
+    fields: set[tuple[int, Place, str]] = set()
     for at, exchange in enumerate(seen):
         try:
             answer = decode_json(exchange.answer)
         except ValueError:
             continue
         for path, value in leaves(answer):
-            field = (at, tuple("*" if isinstance(part, int) else part for part in path))
-            if as_number(value) in known and field not in fields:
+            number = as_number(value)
+            shown = known.get(_digits(number), ()) if number else ()
+            if not shown or number is None:
+                continue
+            moved = [one.asset for one in shown if one.number != number]
+            if len(moved) == len(shown) and not any(moved):
+                continue  # only amounts stand in another place than in the answer
+            units = next((one.code for one in moved if one is not None), "") if len(moved) == len(shown) else ""
+            field = (at, tuple("*" if isinstance(part, int) else part for part in path), units)
+            if field not in fields:
                 fields.add(field)
-                yield at, path, value
+                yield _Source(at, path, value)
 
 
-def _played(
-    bench: Bench, play: Play, call: Call, at: int, path: Path, was: Any, number: Decimal
-) -> list[tuple[str, Decimal]] | None:
+def _digits(number: Decimal) -> str:
+    """The digits of a number without the zeros around them, which are the same in every unit."""
+    return "".join(map(str, number.as_tuple().digits)).strip("0")
+
+
+def _played(bench: Bench, play: Play, call: Call, source: _Source, number: Decimal) -> list[_Number] | None:
     """The numbers of the result when the answer has another one there; None when that is refused."""
-    written_as: Any = plain(number) if isinstance(was, str) else number
+    written_as: Any = plain(number) if isinstance(source.value, str) else number
     prepared = play.prepared(call)
     play.watch.forget()
     count = [0]
 
     def change(body: bytes) -> bytes:
         count[0] += 1
-        if count[0] - 1 != at:
+        if count[0] - 1 != source.at:
             return body
         try:
-            return written(replaced(decode_json(body), path, written_as))
+            return written(replaced(decode_json(body), source.path, written_as))
         except ValueError:
             return body
 
@@ -117,24 +174,119 @@ def _played(
         raised = raised_by(lambda: call.make(play, prepared))
     if raised is not None:
         return None
-    return list(scanning.numbers(run_of(play, call).result))
+    return list(_numbers(run_of(play, call).result))
 
 
-def _shows(bench: Bench, play: Play, call: Call, at: int, path: Path, was: Any, number: Decimal) -> bool:
-    found = _played(bench, play, call, at, path, was, number)
-    return found is not None and number in {one for _, one in found}
+def _is_shown(bench: Bench, call: Call, source: _Source, number: Decimal, found: list[_Number]) -> bool:
+    """Whether the result shows this number of the answer; a fault where it does in another unit than is said."""
+    shown = [one for one in found if _digits(one.number) == _digits(number)]
+    if not any(one.number == number and one.asset is None for one in shown):
+        _is_scaled_as_said(bench, call, source, number, shown)
+    return bool(shown)
 
 
-def _tricky(amount: Any) -> list[Any]:
-    """Amounts that do not survive a float or the scientific notation."""
-    if isinstance(amount, Money):
-        least = Decimal(1).scaleb(-(amount.asset.decimals or 0))
-        return [Money(number, amount.asset) for number in (least, 9007199254740993 + least, Decimal("1E+2"))]
-    return [Decimal("0.00000001"), Decimal("9007199254740993.00000001"), Decimal("1E+2")]
+def _is_scaled_as_said(bench: Bench, call: Call, source: _Source, number: Decimal, shown: list[_Number]) -> None:
+    money = [(one, one.asset, number.adjusted() - one.number.adjusted()) for one in shown if one.asset is not None]
+    if any(places == (places_of(bench, asset) or 0) for _, asset, places in money):
+        return
+    for one, asset, places in money:
+        said = places_of(bench, asset)
+        fault(
+            f"{call.name} shows the answer's {plain(number)} at {where(source.path)} as {plain(one.number)} {asset}",
+            expected=plain(number) if said is None else f"{plain(number.scaleb(-said))}: the unit has {said} places",
+            look_at="how many decimal places stand behind the provider's whole numbers, which need not be "
+            f'Asset.decimals: Money.of_units(); where the adapter is right, units = {{"{asset}": {places}}} of the '
+            "Subject says so",
+        )
 
 
-def _writes_of(bench: Bench, play: Play, call: Call, asked: Any) -> Any:
-    """What the first write of this request sent, as data; None when nothing was."""
+def _loses_nothing(
+    bench: Bench, play: Play, call: Call, source: _Source, number: Decimal, found: list[_Number], result: Any
+) -> None:
+    """Fault, if this place is where a number of the result comes from: a smaller one put there is shown."""
+    if sorted(one.number for one in found) == sorted(one.number for one in _numbers(result)):
+        return
+    small = Decimal(int(as_number(source.value) or 0) + 2)
+    shown = _played(bench, play, call, source, small)
+    if shown is None or not any(_digits(one.number) == _digits(small) for one in shown):
+        return  # the result's number is made of several, or is another's
+    pairs = [(one.place, one.number) for one in found]
+    fault(
+        f"{call.name} loses digits: the answer said {plain(number)} at {where(source.path)}, and the result does not",
+        expected=f"{plain(number)}, every digit kept",
+        found=scanning.closest(number, pairs),
+        look_at=_FLOATS,
+    )
+
+
+# What goes out
+
+
+def _of(amount: Any) -> Decimal:
+    return amount.amount if isinstance(amount, Money) else Decimal(amount)
+
+
+def _wired(bench: Bench, amount: Any) -> Decimal:
+    """The number that must leave for this amount."""
+    return on_wire(bench, amount) if isinstance(amount, Money) else Decimal(amount)
+
+
+def _tricky(bench: Bench, amount: Any) -> list[Any]:
+    """Amounts that do not survive a float, a unit or the scientific notation; some are near the sample's, since others
+    may be refused as too small or too large.
+    """
+    if not isinstance(amount, Money):
+        return [Decimal("0.00000001"), Decimal("9007199254740993.00000001"), Decimal("1E+2")]
+    decimals = 8 if amount.asset.decimals is None else amount.asset.decimals
+    places = places_of(bench, amount.asset)
+    finest = decimals if places is None else min(decimals, places)
+    least = Decimal(1).scaleb(-finest)
+    numbers = [least, 9007199254740993 + least, Decimal("1E+2"), _unsound(amount.amount, finest)]
+    if finest < decimals:
+        numbers.append(amount.amount + Decimal(1).scaleb(-decimals))  # no whole number of units: refused
+    return [Money(number, amount.asset) for number in numbers]
+
+
+def _unsound(near: Decimal, places: int) -> Decimal:
+    """The first number from this one on that becomes another when it is counted in units by way of a float."""
+    whole = int(near.scaleb(places))
+    for units in range(whole + 1, whole + 10_000):
+        number = Decimal(units).scaleb(-places)
+        if int(float(number) * 10**places) != units:
+            return number
+    return Decimal(whole + 1).scaleb(-places)
+
+
+def _places_with(bench: Bench, sent: dict[Place, Any], amount: Any) -> list[Place]:
+    return [place for place, value in sent.items() if as_number(value) == _wired(bench, amount)]
+
+
+def _is_nowhere(call: Call, name: str, amount: Any, sent: dict[Place, Any]) -> None:
+    """Fault: what leaves has no such amount, so that nothing could be looked at."""
+    wanted = _of(amount)
+    for place, value in sent.items():
+        number = as_number(value)
+        if not number or _digits(number) != _digits(wanted) or not isinstance(amount, Money):
+            continue
+        places = number.adjusted() - wanted.adjusted()
+        if 0 < places <= _FARTHEST:
+            fault(
+                f"{call.name}: {name} = {amount} left as {where(place)} = {value}",
+                expected=f"{plain(wanted)}, or in the Subject how the provider counts it",
+                look_at=f'where the provider documents a smallest unit, units = {{"{amount.asset}": {places}}} of the '
+                "Subject says how many places it has; nothing can be looked at without",
+            )
+    fault(
+        f"{call.name}: {name} = {plain(wanted)} is nowhere in what left, so that its digits cannot be looked at",
+        expected=f"{plain(wanted)} in the body, the query or the path",
+        found=", ".join(f"{where(place)} = {value}" for place, value in sent.items())[:400],
+        look_at="`units` of the Subject where the provider counts in a smallest unit, and `unsent` where it takes no "
+        "such amount",
+    )
+
+
+def _writes_of(bench: Bench, play: Play, call: Call, asked: Any) -> dict[Place, Any] | None:
+    """What the first write of this request sent, place by place; None when nothing was."""
     assert call.sent is not None
     before = len(bench.tapped.exchanges)
     play.watch.forget()
@@ -145,24 +297,28 @@ def _writes_of(bench: Bench, play: Play, call: Call, asked: Any) -> Any:
         return None
     for exchange in bench.tapped.exchanges[before:]:
         if (exchange.method, exchange.path) == (struck[0].method, bench.path_of(struck[0])):
-            return exchange.sent() or wire_data(exchange.query.encode())
+            return sent_places(exchange)
     assert raised is not None
     return None
 
 
-def _arrives_exactly(bench: Bench, play: Play, call: Call, asked: Any, name: str, tricky: Any, path: Path) -> None:
+def _arrives_exactly(
+    bench: Bench, play: Play, call: Call, asked: Any, name: str, tricky: Any, before: dict[Place, Any]
+) -> None:
+    """`before` is where the sample's amount stood. One that stays as it was is something else."""
     sent = _writes_of(bench, play, call, asked)
     if sent is None:
         return  # refused before anything left
-    number = tricky.amount if isinstance(tricky, Money) else tricky
-    found = dict(leaves(sent)).get(path)
-    place = ".".join(map(str, path))
-    exact = None if found is None else as_number(str(found))
-    if exact != number or "e" in str(found).lower():
-        fault(
-            f"{call.name}: {name} = {plain(number)} left as {place} = {found}",
-            expected=f"{plain(number)}, every digit and in plain notation",
-            look_at="how the body is made: numbers go into Request(json=…) as Decimal, texts through money.plain()",
-        )
-    if not isinstance(found, (Token, str)):
-        fault(f"{call.name}: {name} left as {found!r}", expected=plain(number))
+    wanted, number = _wired(bench, tricky), plain(_of(tricky))
+    found = {place: sent.get(place) for place in before}
+    moved = {place: value for place, value in found.items() if value != before[place]} or found
+    if any(as_number(value) == wanted and "e" not in str(value).lower() for value in moved.values()):
+        return
+    place, value = next(iter(moved.items()))
+    fault(
+        f"{call.name}: {name} = {number} left as {where(place)} = {value}",
+        expected=f"{plain(wanted)}, every digit and in plain notation"
+        + ("" if wanted == wanted.to_integral_value() or plain(wanted) == number else "; or InvalidRequest"),
+        look_at="how the body is made: numbers go into Request(json=…) as Decimal, texts through money.plain(), "
+        "smallest units through Money.in_units()",
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import parse_qsl
 
 from gateway.assets import Asset
 from gateway.errors import InvalidRequest
@@ -17,8 +16,10 @@ from gateway.testing.conformance.calls import Call
 from gateway.testing.conformance.cases import Case, Suite, check, over
 from gateway.testing.conformance.colours import SYNC
 from gateway.testing.conformance.faults import fault
+from gateway.testing.conformance.places import sent_places
 from gateway.testing.conformance.suites.evidence import call_of, raised_by, said
-from gateway.testing.conformance.tap import Exchange, as_number, leaves, wire_data
+from gateway.testing.conformance.tap import Exchange, as_number
+from gateway.testing.conformance.units import on_wire
 from gateway.testing.conformance.watching import nothing
 
 __all__ = ["SentSuite"]
@@ -105,7 +106,7 @@ def _left_as_asked(bench: Bench, play: Play, call: Call, asked: Any, *, refusabl
         if part in unsent:
             continue
         if isinstance(wanted, Money):
-            _has_amount(call, part, wanted, texts, sent)
+            _has_amount(bench, call, part, wanted, texts, sent)
         elif wanted not in texts and not (part == "to.invoice" and wanted.lower() in map(str.lower, texts)):
             fault(
                 f"{call.name}: {part} was asked to be {wanted!r}, and no such text left",
@@ -145,18 +146,18 @@ def _called(bench: Bench, asset: Asset) -> tuple[str, ...]:
 
 def _texts(exchange: Exchange) -> list[str]:
     """Every text and number of a request's body, its query and its path."""
-    told = [str(value) for _, value in leaves(wire_data(exchange.body))]
-    return [*told, *(value for _, value in parse_qsl(exchange.query)), *exchange.path.split("/")]
+    return [str(value) for value in sent_places(exchange).values()]
 
 
-def _has_amount(call: Call, part: str, wanted: Money, texts: list[str], sent: list[Exchange]) -> None:
-    smallest = wanted.amount.scaleb(wanted.asset.decimals or 0)  # some providers count in the smallest unit
-    if not {wanted.amount, smallest} & {as_number(text) for text in texts}:
+def _has_amount(bench: Bench, call: Call, part: str, wanted: Money, texts: list[str], sent: list[Exchange]) -> None:
+    number = on_wire(bench, wanted)
+    if number not in {as_number(text) for text in texts}:
         fault(
-            f"{call.name}: {part} was asked to be {plain(wanted.amount)}, and no such number left",
-            expected=f"{plain(wanted.amount)} in the body or the path",
+            f"{call.name}: {part} was asked to be {plain(number)}, and no such number left",
+            expected=f"{plain(number)} in the body, the query or the path",
             found=", ".join(map(str, sent)) or "nothing that says write=True",
-            look_at="how the body is made",
+            look_at="how the body is made; where the provider counts in a smallest unit, `units` of the Subject says "
+            "how many places it has",
         )
 
 
