@@ -178,9 +178,9 @@ class Ring:
         # One that was refused may work again; it is tried before the work is given up.
         return [held for held in able if held.key.refused_at is None] or able
 
-    def can(self, permission: Permission) -> bool:
-        """Whether one of the keys may do this."""
-        return bool(self._suitable(frozenset({permission})))
+    def can(self, permissions: frozenset[Permission]) -> bool:
+        """Whether one of the keys may do all of this."""
+        return bool(self._suitable(permissions))
 
     def like(self, keys: Iterable[ApiKey]) -> Ring:
         """What the ring would be with these keys: to look at, not to sign with."""
@@ -239,8 +239,13 @@ class Ring:
             f"{f' ({there})' if there else ''}; nothing was sent",
             account=self.account,
             outcome=Outcome.NOT_SENT,
-            hint=f"`gateway keys create --account {self.account} --permission {sorted(permissions)[0]}`",
+            hint=f"`gateway keys create --account {self.account}{_asked(permissions)}`",
         )
+
+
+def _asked(permissions: Iterable[Permission]) -> str:
+    """The options that ask for one key with all of them."""
+    return "".join(f" --permission {one}" for one in Permission if one in permissions)
 
 
 def _power(held: HeldKey) -> tuple[int, bool, bool]:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from gateway import Money, OrderRequest
-from gateway.errors import AuthenticationFailed, Conflict, InvalidRequest, UnsupportedOperation
+from gateway.errors import AuthenticationFailed, Conflict, InvalidRequest, PermissionDenied, UnsupportedOperation
 from gateway.models import CustomerRequest, NewKey, Permission, TradeRequest
 from gateway.plugins import load_plugins
 from gateway.secrets import Secret
@@ -526,10 +526,42 @@ def test_what_only_this_key_can_do(colour: str, place: Place) -> None:
                         gw.keys.rotate("key1", less, account="shop", check=check)
             assert (service.done, place.kept(), place.rows()) == ([], kept, rows)
             assert failures(gw.keys.audit()) == [("rotate failed", "key1", {"error": "InvalidRequest"})] * 6
-            # A key that only trades will do: another one reads.
+            # Another key may stand in for what it can do, where one of them can do all of it.
+            gw.keys.add(new("key4", permissions=[read, trade]), account="shop", check=False)
             gw.keys.rotate("key1", new("key3", permissions=[trade]), account="shop", check=False)
+            gw.keys.retire("key4", account="shop")
+            gw.keys.revoke("key4", account="shop", ended=True, force=True)
             assert sorted(place.kept()) == ["shop/key1", "shop/key2", "shop/key3"]
             service.forget()
             gw.wallets.list(account="shop")
             gw.orders.create(cart("c-1"), account="shop")
             assert service.keys_used() == ["secret-key2", "secret-key3"]
+
+
+def test_what_only_one_key_can_do_at_once(colour: str, place: Place) -> None:
+    """A call of one's own may need several permissions, and goes out with one key."""
+    service = Service(*(f"secret-key{number}" for number in range(1, 5)))
+    read, trade, withdraw = Permission
+    with Loopback(app=service) as server, place.gateway(colour, server.url) as gw:
+        gw.keys.add(new("key1"), account="shop")
+        gw.keys.add(new("key2", permissions=[read]), account="shop")
+        gw.keys.add(new("key3", permissions=[trade]), account="shop")
+        gw.account("shop").request("POST", "/orders", json={"note": "any", "price": "1.00"})
+        kept, rows = place.kept(), place.rows()
+        for permissions, lost in (
+            ([withdraw], "read and trade and withdraw, all with one key,"),
+            ([read, withdraw], "read and trade and withdraw, all with one key,"),
+        ):
+            with pytest.raises(InvalidRequest, match=f"no key could {lost} any more; nothing was changed"):
+                gw.keys.rotate("key1", new("key4", permissions=permissions), account="shop", check=False)
+        assert (place.kept(), place.rows()) == (kept, rows)
+        service.forget()
+        gw.account("shop").request("POST", "/orders", json={"note": "any", "price": "1.00"})
+        assert service.keys_used() == ["secret-key1"]
+        # Less is meant: it is added, and the other retired.
+        gw.keys.add(new("key4", permissions=[withdraw]), account="shop", check=False)
+        gw.keys.retire("key1", account="shop")
+        with pytest.raises(PermissionDenied, match="the permission read and trade and withdraw") as denied:
+            gw.account("shop").request("POST", "/orders", json={})
+        asked = "--permission read --permission trade --permission withdraw"
+        assert denied.value.hint == f"`gateway keys create --account shop {asked}`"

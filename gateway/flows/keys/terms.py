@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -202,12 +203,17 @@ def stands_in(opened: OpenAccount, rows: Iterable[KeyRow], new: ApiKey, old: Api
     before = opened.ring.like(keys)
     others = [key for key in keys if key.label != old.label]
     after = opened.ring.like([*others, new] if signs(opened, new) else others)
-    lost = [one for one in Permission if before.can(one) and not after.can(one)]
-    if lost:
-        raise InvalidRequest(
-            f"with {new.label} in the place of {old.label}, no key could {' or '.join(lost)} any more; "
-            "nothing was changed",
-            account=opened.name,
-            hint="give the new key what the old one has (permissions, addresses, pool); where less is meant, "
-            "`gateway keys add` it and `gateway keys retire` the other",
-        )
+    # Calls of one's own may need several permissions of one key (`account().request`), all of them unless they say so.
+    sets = [frozenset(some) for size in (1, 2, 3) for some in itertools.combinations(Permission, size)]
+    lost = [some for some in sets if before.can(some) and not after.can(some)]
+    if not lost:
+        return
+    single = [one for some in lost if len(some) == 1 for one in some]
+    together = " and ".join(one for one in Permission if one in lost[-1])
+    raise InvalidRequest(
+        f"with {new.label} in the place of {old.label}, no key could "
+        f"{' or '.join(single) if single else f'{together}, all with one key,'} any more; nothing was changed",
+        account=opened.name,
+        hint="give the new key what the old one has (permissions, addresses, pool); where less is meant, "
+        "`gateway keys add` it and `gateway keys retire` the other",
+    )
