@@ -41,11 +41,11 @@ from gateway.cli.session import (
 )
 from gateway.cli.unseen import line_typed
 from gateway.contracts import KeyKind
-from gateway.errors import GatewayError, InvalidRequest, UnsupportedOperation
-from gateway.models.keys import ApiKey, KeyAction, KeyGuide, Rotation
+from gateway.errors import GatewayError, InvalidRequest, PermissionDenied, UnsupportedOperation, UnverifiedOperation
+from gateway.models.keys import ApiKey, KeyAction, KeyGuide, KeyState, NewKey, Rotation
 from gateway.plugins import load_plugins
 
-__all__ = ["ONE", "add", "kind_of", "not_in_use", "rotated_text", "seen", "title_of"]
+__all__ = ["ONE", "add", "get_ready", "kind_of", "not_in_use", "rotated_text", "seen", "title_of"]
 
 
 def add(app: typer.Typer) -> None:
@@ -89,7 +89,7 @@ def add_key(
     new = new_key(label, kind=kind, permissions=permission, networks=ip, pool=pool, created=created, expires=expires)
     with here.gateway() as gateway:
         name = only_account(gateway, account)
-        gateway.keys.ready(new, account=name, check=not no_check)  # before a secret is asked for
+        get_ready(gateway, new, name, check=not no_check, made=True)  # before a secret is asked for
         parts = entered_parts(kind_of(gateway.account(name), kind))
         key = gateway.keys.add(
             new.model_copy(update={"parts": parts}), account=name, check=not no_check, deadline=deadline
@@ -177,7 +177,7 @@ def rotate(
     )
     with here.gateway() as gateway:
         name = only_account(gateway, account)
-        gateway.keys.ready(new, account=name, replaces=label, check=not no_check)
+        get_ready(gateway, new, name, replaces=label, check=not no_check, made=True)
         handle = gateway.account(name)
         parts = entered_parts(kind_of(handle, kind or gateway.keys.get(label, account=name).kind))
         rotation = gateway.keys.rotate(
@@ -273,14 +273,28 @@ def delete(
     context: typer.Context,
     label: Label,
     account: AccountName = None,
+    yes: Yes = False,
     deadline: Deadline = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Forget a key that is revoked or expired, so that its label is free again. The audit keeps what was done."""
+    """Forget a key that is revoked or expired, so that its label is free again. The audit keeps what was done.
+
+    The secret of an expired key is still there, and is erased with it: asks first, unless --yes. An expiry that was
+    recorded wrongly is corrected with `gateway keys edit`.
+    """
     here = session(context, config, as_json)
     with here.gateway() as gateway:
         name = only_account(gateway, account)
+        key = gateway.keys.get(label, account=name)
+        if key.state is KeyState.EXPIRED:
+            # Otherwise a wrong date would have cost the only copy of a secret that the provider shows once.
+            when = f"{key.expires_at:%Y-%m-%d %H:%M} UTC" if key.expires_at is not None else "an unknown time"
+            here.confirm(
+                f"Forget the key {label} of {name}, which expired at {when}, and erase its secret for good? "
+                "(`gateway keys edit` corrects a wrong expiry.)",
+                yes=yes,
+            )
         gateway.keys.delete(label, account=name, deadline=deadline)
         here.done(
             f"the key {label} was forgotten", f"gateway keys audit --account {quote(name)} --label {quote(label)}"
@@ -335,6 +349,21 @@ def reveal(
         parts = gateway.keys.reveal(label, account=name, reason=reason)
         result = {part: text.reveal() for part, text in parts.items()}
     here.output.one(result, named(result), lambda parts: {"account": name, "label": label, "parts": parts})
+
+
+def get_ready(
+    gateway: Gateway, new: NewKey, account: str, *, replaces: str | None = None, check: bool, made: bool = False
+) -> None:
+    """What would stop the key from being kept is told before it is made or entered, with the way round a read that
+    cannot be made from here. Of a key that is `made`, the vault may have the secret already.
+    """
+    try:
+        gateway.keys.ready(new, account=account, replaces=replaces, check=check, made=made)
+    except (PermissionDenied, UnsupportedOperation, UnverifiedOperation) as error:
+        if check:
+            without = "--no-check keeps the key without having read with it"
+            error.hint = f"{error.hint}; or {without}" if error.hint else without
+        raise
 
 
 # What is told

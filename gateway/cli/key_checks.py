@@ -123,7 +123,8 @@ class _Ring:
         for key in self._in_state(KeyState.EXPIRED):
             yield self._told(
                 f"{key.label} expired on {_day(key.expires_at)} and is not used",
-                f"{self._guide('create')}; then `gateway keys delete`",
+                f"`gateway keys edit {key.label} --account {self.name} --expires TIME` where that is wrong; else "
+                f"{self._guide('create')}, and once it is ended at the provider, `gateway keys delete`",
             )
         for key in self._in_state(KeyState.RETIRING):
             if key.retired_at is not None and self.now - key.retired_at >= LONG_RETIRED:

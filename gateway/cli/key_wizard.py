@@ -16,9 +16,9 @@ import typer
 
 from gateway.api import AccountHandle, Gateway
 from gateway.cli import completion
-from gateway.cli.key_changes import ONE, kind_of, not_in_use, rotated_text, seen, title_of
+from gateway.cli.key_changes import ONE, get_ready, kind_of, not_in_use, rotated_text, seen, title_of
 from gateway.cli.key_guides import network_words, numbered, step_text, steps_text
-from gateway.cli.key_options import Addresses, Expires, Kind, Permissions, Pool, new_key, read_part
+from gateway.cli.key_options import Addresses, Expires, Kind, NoCheck, Permissions, Pool, new_key, read_part
 from gateway.cli.output import complain, data_of, report, shown
 from gateway.cli.session import AccountName, AsJson, ConfigFile, Deadline, example, misuse, only_account, session
 from gateway.cli.unseen import line_typed
@@ -60,6 +60,7 @@ def create(
             autocompletion=completion.key_labels,
         ),
     ] = None,
+    no_check: NoCheck = False,
     deadline: Deadline = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
@@ -68,6 +69,8 @@ def create(
 
     Asks for what is missing. The key's parts are entered where the provider shows them, the secret ones unseen. Ctrl-C
     leaves at any step, and nothing is kept. Needs a terminal: elsewhere there are `gateway keys guide` and `add`.
+
+    A key that this machine cannot read with, such as one for the address of another, is kept with --no-check.
     """
     here = session(context, config, as_json)
     with here.gateway() as gateway:
@@ -80,7 +83,7 @@ def create(
                 "this walks a person through the steps, and nobody can be asked here",
                 hint="`gateway keys guide create` tells the steps, and `gateway keys add` keeps a key that was made",
             )
-        walk = _Walk(gateway, handle, replaces, deadline)
+        walk = _Walk(gateway, handle, replaces, deadline, check=not no_check)
         try:
             walk.ask_what_is_missing(label, permission, ip, kind, pool, expires)
             walk.get_ready()
@@ -122,6 +125,7 @@ class _Walk:
     handle: AccountHandle
     replaces: str | None
     deadline: float | None
+    check: bool
     new: NewKey = field(init=False)
     kind: KeyKind = field(init=False)
     guide: KeyGuide = field(init=False)
@@ -182,7 +186,7 @@ class _Walk:
 
     def get_ready(self) -> None:
         """What would stop the key from being kept is told before it is made."""
-        self.gateway.keys.ready(self.new, account=self.handle.name, replaces=self.replaces)
+        get_ready(self.gateway, self.new, self.handle.name, replaces=self.replaces, check=self.check)
         guide = self.guide
         can = f", may {shown(guide.permissions)}" if guide.permissions is not None else ""
         instead = f", in the place of {self.replaces}" if self.replaces is not None else ""
@@ -204,7 +208,8 @@ class _Walk:
             shown_here = [part for part in self.kind.parts if part.name in step.shows]
             self._capture(shown_here)
             if not shown_here:
-                _ask("[Enter to go on] " if step is not steps[-1][1] else "[Enter to have the key read with] ")
+                last = "[Enter to have the key read with] " if self.check else "[Enter to have the key kept] "
+                _ask("[Enter to go on] " if step is not steps[-1][1] else last)
         self._capture(part for part in self.kind.parts if part.name not in self.parts)
 
     def _capture(self, parts: Iterable[KeyPart]) -> None:
@@ -214,37 +219,54 @@ class _Walk:
     # After them
 
     def keep(self) -> ApiKey:
-        """The key, once the provider has accepted it: until then it is nowhere but in memory."""
+        """The key, once the provider has accepted it, or unread where a person wants that: until then it is nowhere but
+        in memory.
+        """
         while True:
-            _tell(f"\nReading with the key {self.new.label} at {self.title}, before anything else uses it.")
+            if self.check:
+                _tell(f"\nReading with the key {self.new.label} at {self.title}, before anything else uses it.")
             try:
                 key = self._kept()
             except GatewayError as error:
                 report(error, as_json=False)
                 _tell("Nothing was kept.")
-                answer = _asked(
-                    "Enter the parts of the key again, try once more with the same ones, or leave (again, same, leave)",
-                    _one_of(["again", "same", "leave"]),
-                )
-                if answer == "leave":
-                    raise GatewayError("the key was not accepted: nothing was kept", hint=self.how_to_end()) from None
-                if answer == "again":
-                    self._capture(self.kind.parts)
+                self._decide()
             else:
                 self.parts.clear()
                 return key
 
+    def _decide(self) -> None:
+        """What is to be tried next. Raises GatewayError when the walk is left."""
+        ways = {"again": "enter the parts of the key again", "same": "try once more with the same ones"}
+        if self.check:
+            ways["unread"] = "keep the key without having read with it"
+        ways["leave"] = "leave"
+        answer = _asked(
+            "\n".join(f"  {way}: {what}" for way, what in ways.items()) + f"\n({', '.join(ways)})", _one_of([*ways])
+        )
+        if answer == "leave":
+            raise GatewayError("the walk was left: nothing was kept", hint=self.how_to_end())
+        if answer == "again":
+            self._capture(self.kind.parts)
+        self.check = self.check and answer != "unread"
+
     def _kept(self) -> ApiKey:
         account, new = self.handle.name, self.new.model_copy(update={"parts": dict(self.parts)})
         if self.replaces is None:
-            return self.gateway.keys.add(new, account=account, deadline=self.deadline)
-        self.rotation = self.gateway.keys.rotate(self.replaces, new, account=account, deadline=self.deadline)
+            return self.gateway.keys.add(new, account=account, check=self.check, deadline=self.deadline)
+        self.rotation = self.gateway.keys.rotate(
+            self.replaces, new, account=account, check=self.check, deadline=self.deadline
+        )
         return self.rotation.new
 
     def tell_what_comes_next(self) -> None:
         label, covered = self.new.label, set[int]()
-        tried = f"{self.title} has accepted the key {label}: it" if not self.kind.for_callbacks else f"The key {label}"
-        _tell(f"\n{tried} is kept in the ring of {self.handle.name}.")
+        tried = self.check and not self.kind.for_callbacks
+        accepted = f"{self.title} has accepted the key {label}: it" if tried else f"The key {label}"
+        _tell(f"\n{accepted} is kept in the ring of {self.handle.name}.")
+        if not self.check and not self.kind.for_callbacks:
+            verify = f"gateway keys verify --account {quote(self.handle.name)} --label {quote(label)}"
+            _tell(f"Nothing was read with it: where that can be done, `{verify}` tries it.")
         if self.rotation is not None:
             _tell("\n" + rotated_text(self.rotation))
             covered = {number for step in self.rotation.guide.steps for number in step.covers}

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import itertools
 import secrets
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy import Connection
 
 from gateway import Gateway
 from gateway.keyring import RawKey, Vault
 from gateway.models.keys import ApiKey, KeyOrigin, NewKey, Permission
 from gateway.secrets import Secret
+from gateway.store import keys as store
+from gateway.store.database import Database
 from gateway.testing import SandboxServer, accounts_toml
 from gateway_emirex.sandbox import EmirexSandbox
 
@@ -63,6 +68,17 @@ class Ring:
         with Gateway(file=self.folder / "gateway.toml") as gateway:
             gateway.keys.add(NewKey(label=label, parts=parts, **said), account="emirex")
         return secret
+
+    def expire(self, label: str) -> None:
+        """Its time has come."""
+        gone = datetime.now(UTC) - timedelta(days=1)
+
+        def work(connection: Connection) -> None:
+            row = store.find(connection, "emirex", label, gone)
+            store.change(connection, row, gone, expires_at=gone)
+
+        with Database.open(f"sqlite:///{self.folder / 'gateway.db'}") as database:
+            database.transaction(work)
 
     def reads(self) -> int:
         """How often the provider was asked for something that takes a key."""

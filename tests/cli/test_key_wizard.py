@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ CREATE = (*PAYOUT, "--ip", "203.0.113.7")
 GO_ON = "[Enter to go on] "
 TRY_IT = "[Enter to have the key read with] "
 SECRET, PUBLIC = "Private secret key: ", "Public key: "
-AGAIN = "(again, same, leave): "
+AGAIN = "(again, same, unread, leave): "
 WITHDRAW = frozenset({Permission.WITHDRAW})
 BROKEN = "\udcff"  # typed as the byte 0xff
 CTRL_C, CTRL_D = "\x03", "\x04"
@@ -192,7 +193,7 @@ def test_a_wrong_secret_is_asked_for_again_and_was_never_kept(ring: Ring, person
     assert "Nothing was kept." in refused
     assert (ring.kept(), ring.secrets()) == ([], set())
     somebody.type("what?\n")
-    assert "hint: one of again, same, leave" in somebody.answers(AGAIN, "again")
+    assert "hint: one of again, same, unread, leave" in somebody.answers(AGAIN, "again")
     somebody.answers(PUBLIC, ring.public)
     somebody.answers(SECRET, ring.secret)
     assert somebody.end() == 0, somebody.shown
@@ -242,10 +243,59 @@ def test_leaving_after_a_refusal_keeps_nothing(ring: Ring, person: Callable[...,
     somebody.type("\n")
     somebody.answers(AGAIN, "leave")
     assert somebody.end() == 1
-    assert "error: the key was not accepted: nothing was kept\n" in somebody.shown
+    assert "error: the walk was left: nothing was kept\n" in somebody.shown
     assert_it_is_told_how_a_key_is_ended(somebody)
     assert (ring.kept(), ring.secrets()) == ([], set())
     assert "canary" not in somebody.shown
+
+
+def test_what_the_provider_cannot_read_with_now_need_not_be_lost(ring: Ring, person: Callable[..., Person]) -> None:
+    somebody = person(*CREATE)
+    walk_to(somebody, TRY_IT, ring)
+    ring.server.faults("emirex").add(faults.Status(status=503, times=50))
+    somebody.type("\n")
+    somebody.answers(AGAIN, "unread")
+    assert somebody.end() == 0, somebody.shown
+    assert "Emirex has accepted" not in somebody.shown
+    assert "`gateway keys verify --account emirex --label Payout1` tries it.\n" in somebody.shown
+    [key] = ring.kept()
+    assert (key.label, key.verified_at) == ("Payout1", None)
+    assert ring.secrets() == {ring.secret}
+
+
+CANNOT_BE_READ_WITH = [
+    ({"egress": "198.51.100.9"}, "requests come from 198.51.100.9"),
+    ({"allow_inferred": []}, "keys.verify"),
+]
+
+
+@pytest.mark.parametrize(("settings", "why"), CANNOT_BE_READ_WITH)
+def test_a_key_that_cannot_be_read_with_here_is_told_before_the_first_step(
+    ring: Ring, person: Callable[..., Person], settings: dict[str, Any], why: str
+) -> None:
+    ring.configure(auth={"kind": "ring"}, **settings)
+    somebody = person(*CREATE)
+    assert somebody.end() == 1, somebody.shown
+    assert why in somebody.shown
+    assert "or --no-check keeps the key without having read with it\n" in somebody.shown
+    assert "Step 1." not in somebody.shown
+
+
+@pytest.mark.parametrize(("settings", "why"), CANNOT_BE_READ_WITH)
+def test_a_key_that_cannot_be_read_with_here_is_kept_when_that_is_asked_for(
+    ring: Ring, person: Callable[..., Person], settings: dict[str, Any], why: str
+) -> None:
+    ring.configure(auth={"kind": "ring"}, **settings)
+    before = ring.reads()
+    somebody = person(*CREATE, "--no-check")
+    walk_to(somebody, "[Enter to have the key kept] ", ring, made=False)
+    somebody.type("\n")
+    assert somebody.end() == 0, somebody.shown
+    assert "The key Payout1 is kept in the ring of emirex.\nNothing was read with it" in somebody.shown
+    assert ring.reads() == before
+    [key] = ring.kept()
+    assert (key.label, key.networks, key.verified_at) == ("Payout1", ("203.0.113.7/32",), None)
+    assert ring.secrets() == {ring.secret}
 
 
 def assert_it_is_told_how_a_key_is_ended(somebody: Person) -> None:

@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +202,21 @@ def test_a_key_that_is_not_whole_or_not_accepted_is_not_kept(
     assert (result.exit_code, result.stdout) == (1, "")
     assert said in result.stderr
     assert (ring.kept(), ring.secrets()) == ([], set())
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [({"egress": "198.51.100.9"}, "requests come from 198.51.100.9"), ({"allow_inferred": []}, "keys.verify")],
+)
+def test_a_key_that_cannot_be_read_with_here_is_told_before_its_secret_is_read(
+    told: Told, ring: Ring, settings: dict[str, Any], why: str
+) -> None:
+    ring.keep("Old1", networks=("203.0.113.7",))
+    ring.configure(auth={"kind": "ring"}, **settings)
+    for command in (("add", "Payout1"), ("rotate", "Old1", "Payout1")):
+        error = failure(told("keys", *command, *EMIREX, "--ip", "203.0.113.7", "--json"))
+        assert why in error["message"]
+        assert error["hint"].endswith("; or --no-check keeps the key without having read with it")
 
 
 @pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
@@ -450,6 +466,28 @@ def test_a_key_is_forgotten_once_it_is_revoked(told: Told, ring: Ring) -> None:
     document(told("keys", "revoke", "Payout1", *EMIREX, "--force", "--ended", "--json"))
     assert document(told(*words)) == {"account": "emirex", "label": "Payout1", "deleted": True}
     assert ring.kept() == []
+
+
+def test_the_only_copy_of_an_expired_key_is_not_erased_without_a_question(
+    told: Told, ring: Ring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = ring.keep("Payout1", expires_at=datetime.now(UTC) + timedelta(hours=1))
+    ring.expire("Payout1")
+    delete = ("keys", "delete", "Payout1", *EMIREX)
+    nobody = told(*delete)
+    assert nobody.exit_code == 2
+    assert "hint: add --yes" in nobody.stderr
+    monkeypatch.setattr(session, "interactive", lambda: True)
+    refused = told(*delete, lines=("n",))
+    assert refused.exit_code == 1
+    assert "which expired at " in refused.stderr
+    assert "erase its secret for good? (`gateway keys edit` corrects a wrong expiry.) [y/N] " in refused.stderr
+    assert [key.state for key in ring.kept()] == [KeyState.EXPIRED]
+    assert ring.secrets() == {secret}
+    monkeypatch.setattr(session, "interactive", lambda: False)
+    assert document(told(*delete, "--yes", "--json"))["deleted"] is True
+    assert ring.kept() == []
+    assert ring.secrets() == set()
 
 
 def test_all_keys_are_forgotten_when_the_account_is_typed(asked: Told, ring: Ring) -> None:

@@ -493,7 +493,7 @@ class TestPut:
         )
         assert done.returncode == 1
         said = json.loads(done.stdout or done.stderr)
-        assert "that is no text in UTF-8, so nothing was done" in json.dumps(said)
+        assert "is no text in UTF-8, so nothing was done" in json.dumps(said)
         assert HUSH not in (done.stdout + done.stderr).decode()
         assert document(cli("vault", "check", "--json"))["names"] == ["shop/main", "shop/main.api_token"]
 
