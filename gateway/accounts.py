@@ -433,6 +433,13 @@ class OpenAccount:
         if keys.works(connection, held.key, now):
             audit.note(connection, held.key, "taken back", actor=audit.GATEWAY, now=now, detail={"why": "accepted"})
 
+    def note_token(self, connection: Connection, held: HeldKey) -> None:
+        """Keep when the token expires that was obtained with the key, for whoever asks in another process."""
+        from gateway.store import keys
+
+        if held.login is not None:
+            keys.obtained(connection, held.key, held.login.expires_at)
+
     def _ring_credentials(self) -> tuple[Any, ...]:
         """What all valid keys of the ring were made from, for an adapter that checks callbacks with them."""
         valid = (KeyState.ACTIVE, KeyState.RETIRING)

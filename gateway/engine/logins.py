@@ -6,12 +6,13 @@ the renewal fails. A key that is needed is waited for, and what became of the lo
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from gateway.engine.clock import Deadline
-from gateway.engine.effects import Enter, Flow, Leave
+from gateway.engine.effects import Enter, Flow, Leave, transact
 from gateway.engine.verdicts import cause
 from gateway.errors import (
     AuthenticationFailed,
@@ -21,6 +22,7 @@ from gateway.errors import (
     OutcomeUnknown,
     ProviderUnavailable,
     RateLimited,
+    StoreError,
 )
 
 if TYPE_CHECKING:
@@ -127,7 +129,7 @@ def _needed(
             copy = GatewayError.from_dict(error.to_dict())
             held.logins.failed = _Failed(copy, deadline.remaining() < _HURRIED)
             return copy
-        _obtained(account, held)
+        yield from _obtained(account, held)
         return None
     finally:
         yield Leave(lane)
@@ -144,7 +146,7 @@ def _renewed(account: OpenAccount, held: HeldKey, auth: LoginAuth, deadline: Dea
     try:
         if auth.login_due():
             yield from obtain(limit, once=True)
-            _obtained(account, held)
+            yield from _obtained(account, held)
     except GatewayError as error:
         held.logins.renewal_failed(account.clock.monotonic(), error)
         log.warning(
@@ -157,9 +159,12 @@ def _renewed(account: OpenAccount, held: HeldKey, auth: LoginAuth, deadline: Dea
         yield Leave(lane)
 
 
-def _obtained(account: OpenAccount, held: HeldKey) -> None:
+def _obtained(account: OpenAccount, held: HeldKey) -> Flow[None]:
     held.logins.succeeded()
     account.redactor.learn(held.auth.secrets())  # also of a key that is in no ring yet
+    if account.works_with_ring:
+        with contextlib.suppress(StoreError):
+            yield from transact(lambda connection: account.note_token(connection, held))
 
 
 def _lane(account: OpenAccount, held: HeldKey) -> str:

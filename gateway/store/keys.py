@@ -16,7 +16,7 @@ from gateway.store.tables import api_keys
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Row
 
-__all__ = ["KeyRow", "add", "change", "expiring", "find", "listed", "refused", "remove", "told", "works"]
+__all__ = ["KeyRow", "add", "change", "expiring", "find", "listed", "obtained", "refused", "remove", "told", "works"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +124,11 @@ def told(connection: Connection, row: KeyRow) -> None:
     connection.execute(update(api_keys).where(api_keys.c.id == row.id).values(told_expiry=row.key.expires_at))
 
 
+def obtained(connection: Connection, key: ApiKey, expires_at: datetime | None) -> None:
+    """A token was obtained with the key, which expires then."""
+    connection.execute(update(api_keys).where(_is(key)).values(token_expires_at=expires_at))
+
+
 def _is(key: ApiKey) -> ColumnElement[bool]:
     """That a row is this key's, and not that of a later one with its label."""
     where = (api_keys.c.account == key.account) & (api_keys.c.label == key.label)
@@ -138,6 +143,9 @@ def _key(row: Row[Any], now: datetime) -> ApiKey:
     state = KeyState(row.state)
     if state in (KeyState.ACTIVE, KeyState.RETIRING) and row.expires_at is not None and row.expires_at <= now:
         state = KeyState.EXPIRED
+    expires_at, token = row.expires_at, row.token_expires_at
+    if expires_at is None and token is not None and token > now:
+        expires_at = token  # one whose time is over says nothing of the key: whoever needs another obtains it
     return ApiKey(
         account=row.account,
         provider=row.provider,
@@ -152,7 +160,7 @@ def _key(row: Row[Any], now: datetime) -> ApiKey:
         origin=KeyOrigin(row.origin),
         created_at=row.made_at,
         added_at=row.created_at,
-        expires_at=row.expires_at,
+        expires_at=expires_at,
         verified_at=row.verified_at,
         refused_at=row.refused_at,
         retired_at=row.retired_at,

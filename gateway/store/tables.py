@@ -566,6 +566,8 @@ api_keys = Table(
     # The expiry that `key.expiring` was told of, so that each is told once.
     Column("told_expiry", UtcDateTime),
     *_times(),
+    # Of a key that a login obtains: when the token expires that any process obtained last.
+    Column("token_expires_at", UtcDateTime),
     UniqueConstraint("account", "label", name="uq_api_keys_label"),
     _one_of("api_keys", "environment", Environment),
     _one_of("api_keys", "state", KEY_STATES),

@@ -148,6 +148,34 @@ def test_after_a_restart(aurpay: Aurpay, colour: str) -> None:
         assert aurpay.logins == 2
 
 
+def test_when_it_expires_is_known_elsewhere(aurpay: Aurpay, colour: str) -> None:
+    """To one who has obtained no token yet, for as long as it is true. The key itself does not expire with it."""
+
+    def shown(gw: Opened) -> Any:
+        (key,) = gw.keys.list(account="shop")
+        assert key == gw.keys.get("main", account="shop")
+        assert key.state == "active"
+        return key.expires_at
+
+    with aurpay.gateway(colour) as gw, aurpay.gateway(colour) as other:
+        issued = issue(gw)
+        assert shown(other) == issued.expires_at
+        aurpay.pass_time(DAY + 10)
+        assert shown(other) is None
+        assert shown(gw) is None
+        order(gw, "c-1")
+        assert aurpay.logins == 2
+        renewed = shown(other)
+        assert renewed == shown(gw)
+        assert abs((renewed - aurpay.clock.now()).total_seconds() - DAY) < 60
+        aurpay.pass_time(DAY - 200)
+        order(gw, "c-2")
+        assert aurpay.logins == 3, "one that is renewed ahead of time is told as well"
+        assert shown(other) > renewed
+        order(other, "c-3")
+        assert aurpay.logins == 4
+
+
 def test_in_two_gateways(aurpay: Aurpay, colour: str) -> None:
     with aurpay.gateway(colour) as one, aurpay.gateway(colour) as other:
         issue(one)

@@ -51,7 +51,7 @@ def _as_held(core: Core, key: ApiKey) -> ApiKey:
     opened = core.accounts.get(key.account)
     held = next((held for held in opened.ring.keys if held.label == key.label), None) if opened is not None else None
     expires_at = held.login.expires_at if held is not None and held.login is not None else None
-    return key if expires_at is None else key.model_copy(update={"expires_at": expires_at})
+    return key if expires_at is None or expires_at <= core.now() else key.model_copy(update={"expires_at": expires_at})
 
 
 def audit(core: Core, account: str | None, label: str | None, limit: int) -> Flow[list[KeyAudit]]:
