@@ -119,6 +119,10 @@ class Failure:
     message: str
     code: str | None = None
     hint: str | None = None
+    recognised: bool = True
+    """False for a code (or words) that the adapter's table does not know: what `kind` says is then a guess, and no proof
+    that a payout was not made. Such a payout is of unknown outcome, unless the HTTP status itself is a refusal.
+    """
 
 
 @dataclass(frozen=True, slots=True)

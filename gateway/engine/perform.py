@@ -379,7 +379,8 @@ def _judged(run: Performance, signed: Request, sending: int) -> Flow[Verdict]:
             failure = account.adapter.read_failure(response)
         except Exception as error:
             readable = replace(signed, parse=_unreadable(slip(error)))
-        verdict = judge_answer(readable, response, failure, account.redactor, account.clock.now())
+        pays_out = Permission.WITHDRAW in run.permissions
+        verdict = judge_answer(readable, response, failure, account.redactor, account.clock.now(), pays_out=pays_out)
     except TransportFailure as error:
         verdict = judge_failure(signed, error)
     account.observe(

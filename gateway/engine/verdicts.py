@@ -45,6 +45,11 @@ _REFUSALS: dict[int, type[GatewayError]] = {
     409: Conflict,
     422: InvalidRequest,
 }
+# Statuses that say by themselves that a write was not carried out.
+_TELLING = frozenset({*_REFUSALS, 429, 503})
+# Somebody gave up waiting (408 and 499 come from proxies), may deal with it later (425), or the answer is elsewhere: a
+# write may have been carried out, whatever the body says. Redirects (3xx) likewise.
+_OPEN = frozenset({408, 425, 499})
 _SETTLE = (
     "it may have been carried out: look at the provider, then `gateway journal settle` it as done or failed; "
     "do not send it again under another reference before"
@@ -94,14 +99,27 @@ def judge_failure(request: Request, failure: TransportFailure) -> Verdict:
 
 
 def judge_answer(
-    request: Request, response: Response, failure: Failure | None, redactor: Redactor, now: datetime
+    request: Request,
+    response: Response,
+    failure: Failure | None,
+    redactor: Redactor,
+    now: datetime,
+    *,
+    pays_out: bool = False,
 ) -> Verdict:
-    """An answer came. `failure` is what the adapter recognised in it as the provider's own error."""
+    """An answer came. `failure` is what the adapter recognised in it as the provider's own error; `pays_out`: the
+    operation is one that takes money out, so that a refusal must be certain.
+    """
     status = response.status
     if response.is_success and failure is None:
         return _parsed(request, response, redactor)
     said = redactor.text(failure.message)[:300] if failure else shown(request, response, redactor)
     code = redactor.text(failure.code) if failure and failure.code else None
+    if request.write and (300 <= status < 400 or status in _OPEN):
+        return Verdict(error=_unknown(f"the answer was HTTP {status}: {said}", None, code))
+    if request.write and pays_out and failure is not None and not failure.recognised and status not in _TELLING:
+        what = f"the answer was an error that is not known (HTTP {status}: {said})"
+        return Verdict(error=_unknown(what, None, code))
     # Its own words that it is in trouble are as good as a server error, whatever the HTTP status says.
     in_trouble = status >= 500 or (failure is not None and issubclass(failure.kind, ProviderUnavailable))
     if status == 429 or (failure is not None and failure.kind is RateLimited and not in_trouble):

@@ -84,11 +84,11 @@ def failure(response: Response) -> Failure | None:
     text = wire.error_text(response)
     if text is None:
         return None
-    kind = ProviderUnavailable if response.status >= 500 else ERRORS.get(response.status, InvalidRequest)
+    kind = ProviderUnavailable if response.status >= 500 else ERRORS.get(response.status)
     # One status for two meanings and no code: only the text tells them apart (I).
     if response.status in (200, 409) and "insufficient" in text.lower():
         kind = InsufficientFunds
-    return Failure(kind, text, code=str(response.status))
+    return Failure(kind or InvalidRequest, text, code=str(response.status), recognised=kind is not None)
 
 
 def _status(table: Mapping[str, T], word: str, unrecognised: T) -> tuple[T, tuple[str, ...]]:

@@ -101,8 +101,9 @@ STABLECOINS = frozenset({"USDT", "USDC", "DAI"})
 
 # A code in the envelope whatever the HTTP status; no table is published, 401 was seen in an HTTP 200 (P).
 _CODES: dict[int, type[GatewayError]] = {401: AuthenticationFailed}
-# Otherwise the HTTP status says which kind; without a telling one the request was refused.
+# Otherwise the HTTP status says which kind; without a telling one nobody knows what the code means.
 _STATUSES: dict[int, type[GatewayError]] = {
+    400: InvalidRequest,
     401: AuthenticationFailed,
     403: PermissionDenied,
     404: NotFound,
@@ -132,8 +133,8 @@ def failure(response: Response) -> Failure | None:
         or (code == 0 and (not response.is_success or body.get("result") is not False))
     ):
         return None
-    kind = _CODES.get(code) or _STATUSES.get(response.status, InvalidRequest)
-    return Failure(kind, wire.message_of(body), str(code))
+    kind = _CODES.get(code) or _STATUSES.get(response.status)
+    return Failure(kind or InvalidRequest, wire.message_of(body), str(code), recognised=kind is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,7 @@ PUBLIC_SIDES = {**SIDES, "buy": Side.BUY, "sell": Side.SELL}
 
 # C: errors are HTTP 400 with a text, and there is no table of texts or codes. The other statuses mean what HTTP says.
 ERRORS: Mapping[int, type[GatewayError]] = {
+    400: InvalidRequest,
     401: AuthenticationFailed,
     403: PermissionDenied,
     404: NotFound,
@@ -85,9 +86,9 @@ def failure(response: Response) -> Failure | None:
     body = wire.error_body(response)
     if body is None:
         return None
-    status = (body.status or 400) if response.is_success else response.status
-    kind = ProviderUnavailable if status >= 500 else ERRORS.get(status, InvalidRequest)
-    return Failure(kind, body.text, code=body.code)
+    status = (body.status or 0) if response.is_success else response.status
+    kind = ProviderUnavailable if status >= 500 else ERRORS.get(status)
+    return Failure(kind or InvalidRequest, body.text, code=body.code, recognised=kind is not None)
 
 
 def wallet(answer: wire.Answer[wire.Balance]) -> Wallet:

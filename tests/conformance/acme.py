@@ -199,7 +199,8 @@ class AcmeAdapter(Adapter[AcmeSettings]):
         if not isinstance(error, dict):
             return None
         code = str(error.get("code"))
-        return Failure(ERRORS.get(code, InvalidRequest), str(error.get("message")), code)
+        kind = ERRORS.get(code)
+        return Failure(kind or InvalidRequest, str(error.get("message")), code, recognised=kind is not None)
 
     # Orders
 
