@@ -7,6 +7,7 @@ import glob
 import os
 import re
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -18,14 +19,19 @@ from gateway.errors import Outcome, VaultError
 if TYPE_CHECKING:
     from gateway.store.database import Database
 
-__all__ = ["LARGEST", "FileStorage", "Storage", "StoreStorage"]
+__all__ = ["LARGEST", "WAIT", "FileStorage", "Storage", "StoreStorage"]
 
 LARGEST = 16 * 2**20
 """Bytes that a vault can have."""
 
+WAIT = 30.0
+"""Seconds that a change waits for other writers, unless it says otherwise."""
+
+_FIRST_LOOK, _LONGEST_LOOK = 0.002, 0.05
+
 _HALF_WRITTEN = re.compile(r"\.[0-9a-f]{16}")
 
-_MAKE = "`gateway vault init` makes one"
+_MAKE = "bring it back where there was one: the secrets are in no other; else `gateway vault init` makes one"
 
 
 class Storage(Protocol):
@@ -46,10 +52,11 @@ class Storage(Protocol):
         """The first content. Raises VaultError when there is something already: it is never overwritten."""
         ...
 
-    def change(self, work: Callable[[bytes], bytes]) -> None:
+    def change(self, work: Callable[[bytes], bytes], timeout: float = WAIT) -> None:
         """Put what `work` makes of the present content in its place, whole or not at all, with no other writer between.
 
-        `work` may be called again with newer content; when it raises, nothing is changed.
+        `work` may be called again with newer content; when it raises, nothing is changed. Waits `timeout` seconds at
+        most for other writers, then raises VaultError.
         """
         ...
 
@@ -92,8 +99,8 @@ class FileStorage:
                 raise VaultError(f"there is a file {self.path} already; it was left as it is")
             self._write(content)
 
-    def change(self, work: Callable[[bytes], bytes]) -> None:
-        with self._locked():
+    def change(self, work: Callable[[bytes], bytes], timeout: float = WAIT) -> None:
+        with self._locked(timeout):
             self._write(work(self.read()))
 
     def _write(self, content: bytes) -> None:
@@ -132,8 +139,9 @@ class FileStorage:
             ) from None
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self, timeout: float = WAIT) -> Iterator[None]:
         """One writer at a time. The lock is a file of its own, because the vault's is replaced."""
+        until, pause = time.monotonic() + timeout, _FIRST_LOOK
         try:
             descriptor = os.open(
                 self.path.with_name(self.path.name + ".lock"),
@@ -145,7 +153,12 @@ class FileStorage:
                 f"the vault {self.path} cannot be locked: {error.strerror}", hint="check the folder's permissions"
             ) from None
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            while not _taken(descriptor):
+                left = until - time.monotonic()
+                if left <= 0:
+                    raise _busy(self.name, timeout)
+                time.sleep(min(pause, left))  # flock has no time-out of its own
+                pause = min(_LONGEST_LOOK, pause * 2)
             yield
         finally:
             os.close(descriptor)
@@ -183,9 +196,11 @@ class StoreStorage:
         if not self._database().transaction(lambda connection: vaults.create(connection, content, now)):
             raise VaultError(f"there is a vault {self.name} already; it was left as it is")
 
-    def change(self, work: Callable[[bytes], bytes]) -> None:
-        while not self._changed(work):
-            pass  # another writer was first, so one of them got on
+    def change(self, work: Callable[[bytes], bytes], timeout: float = WAIT) -> None:
+        until = time.monotonic() + timeout
+        while not self._changed(work):  # another writer was first, so one of them got on
+            if time.monotonic() >= until:
+                raise _busy(self.name, timeout)
 
     def _changed(self, work: Callable[[bytes], bytes]) -> bool:
         from gateway.store import vaults
@@ -193,6 +208,23 @@ class StoreStorage:
         before = self.read()
         after, now = work(before), datetime.now(UTC)
         return self._database().transaction(lambda connection: vaults.replace(connection, before, after, now))
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _busy(name: str, timeout: float) -> VaultError:
+    return VaultError(
+        f"somebody else is changing the vault {name}, for longer than the {timeout:.3g} s that were left; it was left "
+        "as it is",
+        retryable=True,
+        hint="repeat the call",
+    )
 
 
 def _sync_folder(folder: Path) -> None:

@@ -23,7 +23,7 @@ from typing import Any
 
 from gateway.errors import Conflict, NotFound, VaultError
 from gateway.keyring.masterkeys import KEY_BYTES, MasterKey, WrongKey, seal, unseal
-from gateway.keyring.storages import LARGEST, FileStorage, Storage
+from gateway.keyring.storages import LARGEST, WAIT, FileStorage, Storage
 from gateway.secrets import Secret
 
 __all__ = ["Name", "Vault", "require_name"]
@@ -91,9 +91,9 @@ class Vault:
         """Keep a secret, in the place of one of the same name; without `replace`, one that is there raises Conflict."""
         self.put_many({(account, label): secret}, replace=replace)
 
-    def put_many(self, secrets: Mapping[Name, Secret], *, replace: bool = True) -> None:
+    def put_many(self, secrets: Mapping[Name, Secret], *, replace: bool = True, timeout: float = WAIT) -> None:
         """Keep these secrets, each in the place of one of the same name: all of them or, when it fails, none. Without
-        `replace`, one that is there raises Conflict.
+        `replace`, one that is there raises Conflict. Waits `timeout` seconds at most for other writers.
         """
         for name in secrets:
             require_name(name)
@@ -110,14 +110,16 @@ class Vault:
             for name, secret in secrets.items():
                 content.sealed[name] = seal(content.key, secret.encode(), _purpose(content.header["id"], name))
 
-        self._change(change)
+        self._change(change, timeout)
 
     def remove(self, account: str, label: str) -> None:
         """Forget a secret. Raises NotFound."""
         self.remove_many([(account, label)])
 
-    def remove_many(self, names: Iterable[Name]) -> None:
-        """Forget these secrets: all of them or, when it fails, none. Raises NotFound when one is not there."""
+    def remove_many(self, names: Iterable[Name], *, timeout: float = WAIT) -> None:
+        """Forget these secrets: all of them or, when it fails, none. Raises NotFound when one is not there. Waits
+        `timeout` seconds at most for other writers.
+        """
         names = set(names)
 
         def change(content: _Content) -> None:
@@ -125,7 +127,7 @@ class Vault:
             for name in names:
                 del content.sealed[name]
 
-        self._change(change)
+        self._change(change, timeout)
 
     def rekey(self, master: MasterKey) -> None:
         """Seal everything anew, with a new key of the vault's own under another master key.
@@ -153,13 +155,13 @@ class Vault:
     def _read(self) -> _Content:
         return self._opened(self.storage.read())
 
-    def _change(self, change: Callable[[_Content], None]) -> None:
+    def _change(self, change: Callable[[_Content], None], timeout: float) -> None:
         def work(before: bytes) -> bytes:
             content = self._opened(before)
             change(content)
             return self._fits(content)
 
-        self.storage.change(work)
+        self.storage.change(work, timeout)
 
     def _fits(self, content: _Content) -> bytes:
         written = _written(content)
@@ -223,9 +225,8 @@ class Vault:
         try:
             return unseal(content.key, content.sealed[name], _purpose(content.header["id"], name)).decode()
         except (WrongKey, UnicodeDecodeError):
-            raise VaultError(
-                f"the secret {'/'.join(name)} in the vault {self.name} does not open", hint="restore a backup"
-            ) from None
+            pass  # an error in decoding holds the secret, and would be the context of one that is raised here
+        raise VaultError(f"the secret {'/'.join(name)} in the vault {self.name} does not open", hint="restore a backup")
 
 
 def require_name(name: Name) -> None:

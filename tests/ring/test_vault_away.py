@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import pytest
 
 from gateway.errors import VaultError
-from ring.ringed import Place, actions, new
+from gateway.keyring import storages
+from ring.ringed import Place, actions, new, ring_account
+from support.colours import Opened
 from support.virtual import VirtualClock
 
 NOWHERE = "http://127.0.0.1:1"
@@ -72,3 +80,69 @@ def test_what_needs_no_secret(colour: str, filled: Place) -> None:
         assert gw.keys.edit("key1", account="shop", permissions=["read"]).permissions == {"read"}
         assert gw.keys.retire("key1", account="shop").state == "retiring"
         assert gw.keys.activate("key1", account="shop").state == "active"
+
+
+class TestWhileSomebodyElseChangesIt:
+    """A call waits for the vault as long as it may take, and no longer."""
+
+    @pytest.fixture(autouse=True)
+    def taken(self, filled: Place) -> Iterator[None]:
+        with filled.vault_file.with_name("gateway.vault.lock").open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    @pytest.mark.parametrize(
+        "call",
+        [
+            lambda gw: gw.keys.add(new("key3"), account="shop", check=False, deadline=0.05),
+            lambda gw: gw.keys.rotate("key1", new("key3"), account="shop", check=False, deadline=0.05),
+        ],
+        ids=["add", "rotate"],
+    )
+    def test_adding(self, call: Callable[[Opened], Any], colour: str, filled: Place) -> None:
+        before = filled.kept(), filled.rows()
+        with filled.gateway(colour, NOWHERE) as gw, within(10):
+            with pytest.raises(VaultError, match="somebody else is changing the vault") as caught:
+                call(gw)
+            assert "left as it is" in caught.value.message
+            assert caught.value.retryable
+        assert (filled.kept(), filled.rows()) == before
+
+    def test_by_the_time_of_the_account(self, colour: str, filled: Place) -> None:
+        account = {**ring_account(NOWHERE), "timeout": 1}
+        with filled.gateway(colour, {"shop": account}) as gw, within(10), pytest.raises(VaultError, match="else is"):
+            gw.keys.add(new("key3"), account="shop", check=False)
+
+    def test_erasing(self, colour: str, filled: Place) -> None:
+        with filled.gateway(colour, NOWHERE) as gw, within(10):
+            with pytest.raises(VaultError, match="the key key1 is revoked, and its secret is still in the") as caught:
+                gw.keys.revoke("key1", account="shop", ended=True, force=True, deadline=0.05)
+            assert (caught.value.retryable, caught.value.hint) == (True, "repeat the call: it erases what is left")
+            with pytest.raises(VaultError, match="are revoked"):
+                gw.keys.delete_all(account="shop", confirm="shop", deadline=0.05)
+        assert len(filled.rows()) == len(filled.kept()) == 2
+
+
+def test_a_vault_that_is_free_again_in_time(colour: str, filled: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The waiting is done by sleeping; whoever has the vault leaves it during the third sleep."""
+    slept: list[float] = []
+    with filled.vault_file.with_name("gateway.vault.lock").open("r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+        def sleep(seconds: float) -> None:
+            slept.append(seconds)
+            if len(slept) == 3:
+                fcntl.flock(lock, fcntl.LOCK_UN)
+
+        monkeypatch.setattr(storages.time, "sleep", sleep)
+        with filled.gateway(colour, NOWHERE) as gw:
+            gw.keys.add(new("key3"), account="shop", check=False)
+    assert len(slept) == 3
+    assert "shop/key3" in filled.kept()
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    assert time.monotonic() - began < seconds

@@ -92,7 +92,7 @@ def add(core: Core, account: str, new: NewKey, *, check: bool, actor: str, secon
     def work() -> Flow[ApiKey]:
         yield from _absent(core, made, deadline)
         verified = (yield from _check(opened, made, deadline)) if check else False
-        return (yield from _keep(change, made, verified=verified))
+        return (yield from _keep(change, made, deadline, verified=verified))
 
     return (yield from change.told(made.key, "add", alone(account, deadline, work)))
 
@@ -116,7 +116,7 @@ def rotate(
             store.change(connection, row, core.now(), state=KeyState.RETIRING.value, retired_at=core.now())
             change.note(connection, row.key, "retired", replaced_by=new.label)
 
-        fresh = yield from _keep(change, made, verified=verified, also=also)
+        fresh = yield from _keep(change, made, deadline, verified=verified, also=also)
         old = row.key.model_copy(update={"state": KeyState.RETIRING, "retired_at": core.now()})
         steps = yield from ending(core, opened, old)
         return Rotation(new=fresh, old=old, in_flight=in_flight(opened, label), guide=steps)
@@ -166,7 +166,7 @@ def issue(
             row = store.find(connection, account, made.key.label, core.now())
             store.obtained(connection, row.key, issued.expires_at)
 
-        kept = yield from _keep(change, made, verified=False, also=also)
+        kept = yield from _keep(change, made, deadline, verified=False, also=also)
         return issued.model_copy(update={"key": kept.model_copy(update={"expires_at": issued.expires_at})})
 
     return (yield from change.told(made.key, "issue", alone(account, deadline, work)))
@@ -252,7 +252,12 @@ def _check(opened: OpenAccount, made: Made, deadline: Deadline) -> Flow[bool]:
 
 
 def _keep(
-    change: Change, made: Made, *, verified: bool, also: Callable[[Connection], None] = lambda connection: None
+    change: Change,
+    made: Made,
+    deadline: Deadline,
+    *,
+    verified: bool,
+    also: Callable[[Connection], None] = lambda connection: None,
 ) -> Flow[ApiKey]:
     """The secret into the vault, then the key into the ring."""
     core, opened, key = change.core, made.account, made.key
@@ -275,14 +280,15 @@ def _keep(
         return store.find(connection, key.account, key.label, now)
 
     try:
-        yield Block(lambda: core.vault().put_many({places[name]: made.secrets[name] for name in names}))
+        secrets = {places[name]: made.secrets[name] for name in names}
+        yield Block(lambda: core.vault().put_many(secrets, timeout=deadline.remaining()))
         row = yield from transact(work)
     except Exception:
         raise
     except BaseException:  # an interrupt, which may come when the row is written too
         rows = yield from transact(lambda connection: store.listed(connection, key.account, now))
         if all(one.key.label != key.label for one in rows):
-            yield from erase(core, [KeyRow(0, tuple(names), key)])
+            yield from erase(core, [KeyRow(0, tuple(names), key)], deadline)
         raise
     opened.know(row, made.held)
     yield from reload(opened)

@@ -173,7 +173,7 @@ def revoke(
     def work() -> Flow[ApiKey]:
         row = yield from transact(lambda connection: row_of(core, account, connection, label))
         if row.key.state is KeyState.REVOKED:
-            yield from _erase_revoked(change, [row])  # whoever revoked it may have been stopped before
+            yield from _erase_revoked(change, [row], deadline)  # whoever revoked it may have been stopped before
             return row.key
         if not force:
             _require_idle(core, opened, row.key)
@@ -187,7 +187,7 @@ def revoke(
 
         kept = yield from transact(keep)
         yield from reload(opened)
-        yield from _erase_revoked(change, [row])
+        yield from _erase_revoked(change, [row], deadline)
         return kept.key
 
     return (yield from alone(account, deadline, work))
@@ -202,7 +202,7 @@ def delete(core: Core, account: str, label: str, *, actor: str, seconds: float |
         row = yield from transact(lambda connection: row_of(core, account, connection, label))
         if row.key.state not in (KeyState.REVOKED, KeyState.EXPIRED):
             raise wrong_state(row.key, "revoke it first")
-        yield from _forget(change, account, [row])
+        yield from _forget(change, account, [row], deadline)
 
     yield from alone(account, deadline, work)
 
@@ -224,13 +224,13 @@ def delete_all(core: Core, account: str, *, confirm: str, actor: str, seconds: f
         rows = yield from transact(lambda connection: store.listed(connection, account, core.now()))
         if not rows:
             core.account(account)
-        yield from _forget(change, account, rows)
+        yield from _forget(change, account, rows, deadline)
         return [row.key for row in rows]
 
     return (yield from alone(account, deadline, work))
 
 
-def erase(core: Core, rows: list[KeyRow]) -> Flow[None]:
+def erase(core: Core, rows: list[KeyRow], deadline: Deadline) -> Flow[None]:
     """The secrets of these keys out of the vault. One that is not there any more is none to erase."""
     places = {place for row in rows for place in secret_names(row).values()}
 
@@ -238,15 +238,15 @@ def erase(core: Core, rows: list[KeyRow]) -> Flow[None]:
         vault = core.vault()
         there = places.intersection(vault.names())
         if there:
-            vault.remove_many(there)
+            vault.remove_many(there, timeout=deadline.remaining())
 
     yield Block(work)
 
 
-def _erase_revoked(change: Change, rows: list[KeyRow]) -> Flow[None]:
+def _erase_revoked(change: Change, rows: list[KeyRow], deadline: Deadline) -> Flow[None]:
     """As `erase`, of keys that are revoked by now: whatever fails here, they stay so."""
     try:
-        yield from erase(change.core, rows)
+        yield from erase(change.core, rows, deadline)
     except (ConfigurationError, StoreError, VaultError) as error:
         failed, (row, *others) = error, rows
     else:
@@ -272,7 +272,7 @@ def _erase_revoked(change: Change, rows: list[KeyRow]) -> Flow[None]:
     )
 
 
-def _forget(change: Change, account: str, rows: list[KeyRow]) -> Flow[None]:
+def _forget(change: Change, account: str, rows: list[KeyRow], deadline: Deadline) -> Flow[None]:
     """Out of use, out of the vault, out of the store: in this order, so that whoever is stopped half-way can do it
     again and nothing is left behind.
     """
@@ -291,7 +291,7 @@ def _forget(change: Change, account: str, rows: list[KeyRow]) -> Flow[None]:
 
     yield from transact(end)
     yield from reload(core.accounts.get(account))
-    yield from _erase_revoked(change, rows)
+    yield from _erase_revoked(change, rows, deadline)
     yield from transact(remove)
     yield from reload(core.accounts.get(account))
 
