@@ -328,10 +328,12 @@ class AsyncAccountHandle:
 
     @property
     def provider(self) -> str:
+        """What the settings call its provider."""
         return self._account.provider.name
 
     @property
     def environment(self) -> Environment:
+        """Whether it is at the live service or at a sandbox."""
         return self._account.environment
 
     @property
@@ -341,6 +343,7 @@ class AsyncAccountHandle:
 
     @property
     def capabilities(self) -> Capabilities:
+        """What the account can do, row by row, with grade, source and reason."""
         return self._account.capabilities
 
     @property

@@ -329,10 +329,12 @@ class AccountHandle:
 
     @property
     def provider(self) -> str:
+        """What the settings call its provider."""
         return self._account.provider.name
 
     @property
     def environment(self) -> Environment:
+        """Whether it is at the live service or at a sandbox."""
         return self._account.environment
 
     @property
@@ -342,6 +344,7 @@ class AccountHandle:
 
     @property
     def capabilities(self) -> Capabilities:
+        """What the account can do, row by row, with grade, source and reason."""
         return self._account.capabilities
 
     @property

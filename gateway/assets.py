@@ -51,10 +51,12 @@ class Asset:
 
     @property
     def code(self) -> str:
+        """`SYMBOL`, or `SYMBOL@network` where the network is specified."""
         return f"{self.symbol}@{self.network}" if self.network else self.symbol
 
     @property
     def is_fiat(self) -> bool:
+        """Whether it is a currency and not a coin."""
         return self.kind is AssetKind.FIAT
 
     def satisfies(self, asked: Asset) -> bool:

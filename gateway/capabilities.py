@@ -146,6 +146,7 @@ class Capability:
     instead: str = ""
 
     def to_dict(self) -> dict[str, str]:
+        """The row as JSON-able data."""
         return {
             "operation": self.operation,
             "variant": self.variant,
@@ -192,6 +193,7 @@ class Capabilities:
 
     @classmethod
     def of(cls, *rows: Capability) -> Capabilities:
+        """A table of these rows."""
         return cls(tuple(rows))
 
     def replaced(self, *rows: Capability) -> Capabilities:
@@ -201,6 +203,7 @@ class Capabilities:
         return Capabilities(kept + tuple(new.values()))
 
     def get(self, operation: str, variant: str = "") -> Capability:
+        """The row. For one that the table has not, a row that says so."""
         row = self._by_key.get((operation, variant))
         if row is not None:
             return row

@@ -73,6 +73,7 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
+        """The text itself."""
         return self._text
 
     def encode(self) -> bytes:
@@ -137,6 +138,7 @@ class CardNumber(Secret):
 
     @property
     def masked(self) -> str:
+        """What may be shown of it: the last four digits, where it is long enough."""
         digits = [character for character in self.reveal() if character.isdigit()]
         return "•••• " + "".join(digits[-4:]) if len(digits) >= 8 else HIDDEN
 
@@ -176,6 +178,7 @@ class Raw(Mapping[str, Any]):
         return (Raw, (self.redacted(),))
 
     def redacted(self) -> dict[str, Any]:
+        """The data without its secrets, as JSON."""
         cleaned: dict[str, Any] = self._redactor.data(self._data)
         return cleaned
 
@@ -218,6 +221,7 @@ class Redactor:
         self._learnt |= texts  # only now: another thread goes by it
 
     def text(self, text: str) -> str:
+        """The text without its secrets and card numbers."""
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
         return _DIGITS_OF_A_CARD.sub(_without_card, text)
@@ -247,6 +251,7 @@ class Redactor:
         return self.data(value)
 
     def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """The headers without their secrets."""
         return {name: HIDDEN if is_telling(name) else self.text(value) for name, value in headers.items()}
 
 

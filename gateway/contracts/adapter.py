@@ -111,9 +111,11 @@ class NoAuth:
     """As in Auth: the same for every account."""
 
     def sign(self, request: Request, signing: Signing) -> Request:
+        """The request, encoded and otherwise as it is."""
         return request.encoded()
 
     def secrets(self) -> Iterable[Secret]:
+        """None."""
         return ()
 
 

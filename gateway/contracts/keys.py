@@ -101,6 +101,7 @@ class KeyRules:
     """How far the source can be relied on, as in the table: D, P, C or I."""
 
     def kind(self, name: str) -> KeyKind | None:
+        """The kind of this name; None where there is none."""
         return next((kind for kind in self.kinds if kind.name == name), None)
 
 

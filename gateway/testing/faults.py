@@ -94,6 +94,7 @@ class CallFault(Fault):
     )
 
     def matches(self, method: str, path: str) -> bool:
+        """Whether it strikes this call."""
         return (self.method is None or self.method.upper() == method.upper()) and path.startswith(self.path or "/")
 
 
@@ -181,6 +182,7 @@ class CallbackFault(Fault):
     order: str | None = Field(default=None, description="only callbacks about this order")
 
     def matches(self, order: str) -> bool:
+        """Whether it strikes the callbacks of this order."""
         return self.order is None or self.order == order
 
 
@@ -252,6 +254,7 @@ class FaultQueue(Generic[F]):
         self._waiting: list[tuple[F, int]] = []
 
     def add(self, *faults: F) -> None:
+        """Let these strike, after what waits already. Raises TypeError for one of another kind."""
         for fault in faults:
             if not isinstance(fault, self._accepts):
                 raise TypeError(f"{type(fault).__name__} is not a {self._accepts.__name__}")
@@ -273,5 +276,6 @@ class FaultQueue(Generic[F]):
             return [fault.model_copy(update={"times": times}) for fault, times in self._waiting]
 
     def clear(self) -> None:
+        """Let nothing strike any more."""
         with self._lock:
             self._waiting.clear()

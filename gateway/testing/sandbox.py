@@ -38,9 +38,11 @@ class SandboxClock:
         self._ahead = timedelta()
 
     def now(self) -> datetime:
+        """The time there, aware UTC."""
         return datetime.now(UTC) + self._ahead
 
     def advance(self, seconds: int) -> None:
+        """Move it forward."""
         self._ahead += timedelta(seconds=seconds)
 
 

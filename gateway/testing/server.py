@@ -75,6 +75,7 @@ class SandboxServer:
     # Running
 
     def start(self) -> None:
+        """Serve until `stop`. As a context manager it does both."""
         self._server.start()
         for served in self._served.values():
             served.sandbox.emit = served.callbacks.emit
@@ -109,9 +110,11 @@ class SandboxServer:
 
     @property
     def names(self) -> list[str]:
+        """The providers whose sandboxes are served."""
         return list(self._served)
 
     def sandbox(self, name: str) -> Sandbox:
+        """The sandbox of this provider. Raises NotInSandbox."""
         return self._find(name).sandbox
 
     def account(self, name: str) -> dict[str, Any]:
@@ -128,6 +131,7 @@ class SandboxServer:
     # Steering
 
     def orders(self, name: str) -> list[SandboxOrder]:
+        """Every order that was made there, oldest first."""
         return self.sandbox(name).orders()
 
     def order(self, name: str, order: str) -> SandboxOrder:
@@ -148,11 +152,13 @@ class SandboxServer:
         return self.order(name, order)
 
     def expire(self, name: str, order: str) -> SandboxOrder:
+        """This order's time is over; the order then. Raises NotInSandbox, and what the sandbox raises."""
         self.order(name, order)
         self.sandbox(name).expire(order)
         return self.order(name, order)
 
     def fail(self, name: str, order: str) -> SandboxOrder:
+        """This order fails; the order then. Raises NotInSandbox, and what the sandbox raises."""
         self.order(name, order)
         self.sandbox(name).fail(order)
         return self.order(name, order)
@@ -168,6 +174,7 @@ class SandboxServer:
             sandbox.tick()
 
     def ledger(self, name: str) -> dict[str, Any]:
+        """All that the sandbox has, as data: for comparing with what the gateway knows."""
         return self.sandbox(name).ledger()
 
     # What goes wrong, and what was seen

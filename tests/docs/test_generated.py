@@ -20,7 +20,7 @@ from typer.main import get_command
 
 import gateway
 from docs.blocks import PAGES, ROOT, blocks
-from gateway import Gateway, Money, OrderRequest, errors
+from gateway import Gateway, Money, OrderRequest, errors, hookspecs
 from gateway.cli.app import build
 from gateway.config import GatewaySettings
 from gateway.errors import GatewayError
@@ -136,6 +136,29 @@ def test_a_public_name_is_documented(name: str) -> None:
         assert len(thing.docstring.value) > 8
 
 
+def public_calls() -> Iterator[str]:
+    """The methods and properties of public classes. The kit's own tests are told in the list of what it checks."""
+    for name in NAMES:
+        module, _, attribute = name.rpartition(".")
+        thing = getattr(importlib.import_module(module), attribute, None)
+        if not inspect.isclass(thing) or thing.__module__.startswith("gateway.testing.conformance"):
+            continue
+        for call, value in vars(thing).items():
+            if call in getattr(thing, "__dataclass_fields__", ()):
+                continue  # a function that is a default
+            if not call.startswith("_") and (isinstance(value, property) or inspect.isroutine(value)):
+                yield f"{name}.{call}"
+
+
+@pytest.mark.parametrize("name", list(public_calls()))
+def test_a_public_call_is_documented(name: str) -> None:
+    thing, call = name.rpartition(".")[::2]
+    module, _, attribute = thing.rpartition(".")
+    documented = inspect.getdoc(getattr(getattr(importlib.import_module(module), attribute), call))
+    assert documented is not None, f"{name} has no docstring"
+    assert len(documented) > 4
+
+
 def test_every_command_is_documented() -> None:
     text = page("reference/commands.md")
     application = get_command(build(load_plugins()))
@@ -187,6 +210,8 @@ def test_every_environment_variable_is_documented() -> None:
 def test_every_hook_is_documented() -> None:
     hooks = {name for name in dir(load_plugins().manager.hook) if name.startswith("gateway_")}
     assert set(re.findall(r"(?m)^## (\w+)$", page("reference/hooks.md"))) == hooks
+    for name in hooks:
+        assert len(inspect.getdoc(getattr(hookspecs, name)) or "") > 20, f"{name} says nothing of itself"
 
 
 def test_every_error_is_documented() -> None:
@@ -197,6 +222,7 @@ def test_every_error_is_documented() -> None:
 
 def test_every_event_is_documented() -> None:
     assert dict(re.findall(r"(?m)^\| `(\w+\.\w+)` \| (.+) \|$", page("reference/events.md"))) == EVENT_TYPES
+    assert [name for name, words in EVENT_TYPES.items() if len(words.split()) < 3] == []
 
 
 def test_every_row_of_every_provider_is_documented() -> None:
