@@ -12,7 +12,7 @@ from gateway.errors import GatewayError
 from gateway.exchange import Operation, Request, ask
 from gateway.models import ProviderOrder, ProviderRefund, ProviderWithdrawal, RefundStatus
 
-_HEADERS = "test_headers_mark_a_payout_and_its_repetition"
+_MARKS = "test_what_marks_a_write_is_of_its_reference"
 _WORKS = "test_it_works_and_gives_what_it_should"
 
 
@@ -75,7 +75,7 @@ class OrdersToCheckAKey(AcmeAdapter):
         yield from ask(Request("POST", "/orders", json=body), data_of)
 
 
-@fails(_HEADERS, "two payouts of one amount with different references have the same Idempotency-Key")
+@fails(_MARKS, "two writes that differ in their reference alone have the same idempotency-key")
 class MarksPayoutsByAmount(AcmeAdapter):
     """Makes the header by which the provider recognises a repetition of the amount alone."""
 
@@ -83,7 +83,7 @@ class MarksPayoutsByAmount(AcmeAdapter):
         return replace(super().new_payout(withdrawal), headers={"Idempotency-Key": str(withdrawal.request.amount)})
 
 
-@fails(_HEADERS, "the header Idempotency-Key differs when one payout is sent again under its reference")
+@fails(_MARKS, "the header idempotency-key differs when one write is sent again under its reference")
 class MarksEverySending(AcmeAdapter):
     """Gives every sending of a payout another header for its repetition, so that none is recognised."""
 

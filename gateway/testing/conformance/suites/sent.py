@@ -10,17 +10,16 @@ from gateway.errors import InvalidRequest
 from gateway.exchange import Request
 from gateway.models import CardTopUp, CryptoAddress, LightningInvoice
 from gateway.money import Money, plain
-from gateway.testing import faults
 from gateway.testing.conformance.bench import Bench, Play
 from gateway.testing.conformance.calls import Call
-from gateway.testing.conformance.cases import Case, Suite, check, over
+from gateway.testing.conformance.cases import Case, check, over
 from gateway.testing.conformance.colours import SYNC
 from gateway.testing.conformance.faults import fault
 from gateway.testing.conformance.places import sent_places
 from gateway.testing.conformance.suites.evidence import call_of, raised_by, said
+from gateway.testing.conformance.suites.repetition import RepetitionSuite
 from gateway.testing.conformance.tap import Exchange, as_number
 from gateway.testing.conformance.units import on_wire
-from gateway.testing.conformance.watching import nothing
 
 __all__ = ["SentSuite"]
 
@@ -31,11 +30,7 @@ def _moves_money(call: Call) -> bool:
     return call.operation in ("orders.create", "withdrawals.create") and call.has_reference
 
 
-def _pays_out(call: Call) -> bool:
-    return call.operation == "withdrawals.create" and call.has_reference
-
-
-class SentSuite(Suite):
+class SentSuite(RepetitionSuite):
     """What leaves is what was asked for."""
 
     turn = 6
@@ -51,34 +46,6 @@ class SentSuite(Suite):
             again = call.request(play, call.prepare(play), play.new())
             with_memo = again.model_copy(update={"to": CryptoAddress(to.address, memo=_MEMO)})
             _left_as_asked(bench, play, call, with_memo, refusable=True)
-
-    @check(over(_pays_out, colours=[SYNC]))
-    def test_headers_mark_a_payout_and_its_repetition(self, bench: Bench, case: Case) -> None:
-        play, call = bench.play(SYNC), call_of(case)
-        assert call.request is not None
-        asked, another = (call.request(play, call.prepare(play), play.new()) for _ in range(2))
-        another = another.model_copy(update={"amount": asked.amount, "to": asked.to})
-        first = _refused_for_now(bench, play, call, asked)
-        repeated, other = _write(play, call, asked), _write(play, call, another)
-        if first is not None and repeated is not None:
-            for name in sorted({*first.headers, *repeated.headers}):
-                before, after = first.headers.get(name), repeated.headers.get(name)
-                if before != after:
-                    fault(
-                        f"{call.name}: the header {name} differs when one payout is sent again under its reference",
-                        expected=f"{name}: {before}, made of the reference: the provider recognises the repetition",
-                        found=f"{name}: {after}",
-                        look_at="headers of the adapter's request that are random, or made of the time",
-                    )
-        if repeated is not None and other is not None:
-            for name, text in repeated.headers.items():
-                if "idempot" in name.lower() and text == other.headers.get(name):
-                    fault(
-                        f"{call.name}: two payouts of one amount with different references have the same {name}",
-                        expected="one of its own for every reference: the second payout is never made otherwise",
-                        found=text,
-                        look_at="what the adapter makes that header of",
-                    )
 
 
 def _left_as_asked(bench: Bench, play: Play, call: Call, asked: Any, *, refusable: bool = False) -> None:
@@ -164,19 +131,3 @@ def _has_amount(bench: Bench, call: Call, part: str, wanted: Money, texts: list[
 def _writes(play: Play, call: Call) -> list[Request]:
     runs = [run for run in play.watch.runs if run.operation == call.operation]
     return [one for run in runs for one in run.requests if one.write]
-
-
-def _refused_for_now(bench: Bench, play: Play, call: Call, asked: Any) -> Request | None:
-    """The write that was sent while the provider was not available."""
-    play.watch.forget()
-    bench.strike(play, call.operation, faults.Status(status=503, times=20), lambda request: request.write)
-    raised_by(lambda: call.sent and call.sent(play, asked))
-    play.watch.strike = nothing
-    bench.server.faults(bench.name).clear()
-    return next(iter(_writes(play, call)), None)
-
-
-def _write(play: Play, call: Call, asked: Any) -> Request | None:
-    play.watch.forget()
-    raised_by(lambda: call.sent and call.sent(play, asked))
-    return next(iter(_writes(play, call)), None)
