@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -41,6 +42,8 @@ class Watch:
 
     def __init__(self, provider: Provider, *, limited: bool) -> None:
         self.runs: list[Run] = []
+        self.made_by: dict[str, list[str]] = defaultdict(list)
+        """The provider's numbers of all that was made, by the operation that made it. Never forgotten."""
         self.required: list[tuple[str, str]] = []
         self.records: list[Record] = []
         self.page_size: int | None = None
@@ -126,6 +129,8 @@ class Watch:
                         request = step()
                 except StopIteration as end:
                     run.result, run.done = end.value, True
+                    if OPERATIONS[run.operation].write and (number := getattr(end.value, "provider_id", None)):
+                        self.made_by[run.operation].append(number)
                     return end.value
                 finally:
                     self._stepping = False

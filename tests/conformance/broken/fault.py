@@ -27,6 +27,7 @@ AREAS = {
     "statuses": "Words of the provider",
     "callbacks": "Callbacks",
     "lists": "Lists and times",
+    "rows": "Rows and balances",
     "mixing": "One order, call and account for another",
     "redaction": "Secrets",
     "cards": "Cards",

@@ -25,6 +25,7 @@ from gateway.testing.conformance.suites.evidence import LISTS, call_of, raised_b
 from gateway.testing.conformance.suites.exactness import ExactMoneySuite
 from gateway.testing.conformance.suites.exercised import ExercisedSuite
 from gateway.testing.conformance.suites.outcomes import OutcomesSuite
+from gateway.testing.conformance.suites.rows import RowsSuite
 from gateway.testing.conformance.suites.sent import SentSuite
 from gateway.testing.conformance.suites.shown import ShownSuite
 from gateway.testing.conformance.tap import leaves, replaced, written
@@ -60,7 +61,7 @@ def _is_referenced(call: Call) -> bool:
     return call.has_reference
 
 
-class OperationsSuite(ExercisedSuite, ExactMoneySuite, SentSuite, ShownSuite, ApartSuite, OutcomesSuite):
+class OperationsSuite(ExercisedSuite, ExactMoneySuite, SentSuite, ShownSuite, RowsSuite, ApartSuite, OutcomesSuite):
     """Every operation of the suite's areas: that it works, how exact it is, how it fails, and how it is repeated."""
 
     turn = 6

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -18,8 +17,8 @@ from gateway.testing.conformance.cases import Case, Suite, check, over
 from gateway.testing.conformance.colours import SYNC
 from gateway.testing.conformance.faults import fault
 from gateway.testing.conformance.suites.evidence import call_of, raised_by, run_of
-from gateway.testing.conformance.suites.exercised import LONG_AGO
 from gateway.testing.conformance.suites.table import supports
+from gateway.testing.conformance.suites.times import is_the_time
 from gateway.testing.conformance.tap import Exchange, as_number, leaves, replaced, written
 from gateway.testing.sandbox import SandboxError
 
@@ -33,10 +32,6 @@ _NOBODYS_COIN = "QZXQ"
 
 def _is_order(call: Call) -> bool:
     return call.operation == "orders.create"
-
-
-def _is_orders_list(call: Call) -> bool:
-    return call.operation == "orders.list"
 
 
 def _has_fields(call: Call) -> bool:
@@ -71,7 +66,7 @@ class ShownSuite(Suite):
         truth = next((one for one in bench.tapped.orders() if one.id == number), None)
         if truth is not None and truth.expires_at is not None:
             for name, order in ((call.name, made), ("orders.get", read)):
-                _is_the_time(name, "expires_at", order.expires_at, truth.expires_at)
+                is_the_time(name, "expires_at", order.expires_at, truth.expires_at)
         for how in ("exact", "under", "over"):
             if how in bench.subject.ends:
                 again = call.request(play, call.prepare(play), play.new())
@@ -127,43 +122,6 @@ class ShownSuite(Suite):
                         expected=plain(values[name]),
                         found=plain(amount.amount) + (f", which belongs to `{whose}`" if whose else ""),
                         look_at="which field of the answer it is read from",
-                    )
-
-    # Rows
-
-    @check(over(_is_orders_list, colours=[SYNC]))
-    def test_a_row_of_a_list_is_what_reading_it_alone_shows(self, bench: Bench, case: Case) -> None:
-        play, call = bench.play(SYNC), call_of(case)
-        assert call.several is not None
-        before = bench.clock.now()
-        made = [call.several(play) for _ in range(3)]
-        if "exact" in bench.subject.ends:
-            play.pay(made[0].provider_id)
-        play.watch.forget()
-        call.make(play, call.prepare(play))
-        runs = [run for run in play.watch.runs if run.operation == call.operation]
-        rows = {row.provider_id: row for run in runs for row in run.result.items}
-        for order in made:
-            row = rows.get(order.provider_id)
-            if row is None:
-                fault(
-                    f"{call.name} leaves an order out that is at the provider: {order.provider_id}",
-                    expected="every order, whatever its status is",
-                    found=f"{len(rows)} rows: " + ", ".join(map(str, rows))[:200],
-                    look_at="filters in the adapter's list",
-                )
-            _was_made(call.name, row, before, bench.clock.now())
-            if not supports(bench.subject, "orders.get"):
-                continue
-            alone, _ = _seen(bench, play, "orders.get", lambda order=order: play.gw.orders.get(order.reference))
-            _was_made("orders.get", alone, before, bench.clock.now())
-            for name in ("provider_id", "status", "price"):
-                listed, read = getattr(row, name), getattr(alone, name)
-                if listed != read and listed is not None and read is not None:
-                    fault(
-                        f"{call.name} shows order {order.provider_id} with {name} {listed}; orders.get says {read}",
-                        expected="the same of one order at one moment",
-                        look_at="how a row of the list is read",
                     )
 
     # Coins
@@ -290,27 +248,6 @@ def _is_received(how: str, order: Any) -> None:
             expected={"exact": "the same", "under": "less than was asked for", "over": "more than was asked for"}[how],
             look_at="which fields of the answer `received` and pay.amount are read from",
         )
-
-
-# Times
-
-
-def _was_made(name: str, order: Any, before: datetime, after: datetime) -> None:
-    made = order.created_at
-    if made is not None and not before - LONG_AGO <= made <= after + LONG_AGO:
-        _is_the_time(name, "created_at", made, after)
-
-
-def _is_the_time(name: str, field: str, shown: datetime | None, truth: datetime) -> None:
-    if shown is None or abs(shown - truth) <= LONG_AGO:
-        return
-    hours = Decimal(round((shown - truth).total_seconds() / 360)) / 10
-    fault(
-        f"{name}: {field} is {hours} hours away from what it is at the provider",
-        expected=truth.isoformat(timespec="seconds"),
-        found=shown.isoformat(timespec="seconds"),
-        look_at="the zone of the provider's times: where it names none, a local time was taken for UTC",
-    )
 
 
 # Fields
