@@ -378,11 +378,10 @@ def _from_environment() -> dict[str, Any]:
         return {key: _decoded(value) for key, value in _Environment().model_dump(exclude_unset=True).items()}
     except SettingsError as error:
         named = re.search(r'"(\w+)"', str(error))
-        raise _unreadable([named[1] if named else ""]) from None
+        path = [named[1] if named else ""]
     except ValidationError as error:
-        raise _unreadable(
-            [str(part) for part in error.errors(include_url=False, include_input=False)[0]["loc"]]
-        ) from None
+        path = [str(part) for part in error.errors(include_url=False, include_input=False)[0]["loc"]]
+    raise _unreadable(path)  # now: both hold what the variable says
 
 
 def _unreadable(path: list[str]) -> ConfigurationError:

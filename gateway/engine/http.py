@@ -173,7 +173,7 @@ class _Bounds(threading.local):
 
 # A header or an address that cannot be written; what they say of it can hold a secret.
 _UNSENDABLE = (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError)
-# And an answer whose head is none, which is quoted. Neither is kept as the cause.
+# And an answer whose head is none, which is quoted. Neither is kept as the cause or the context.
 _QUOTING = (*_UNSENDABLE, httpx.RemoteProtocolError)
 
 
@@ -258,7 +258,10 @@ class SyncTransport:
                 answer.close()
             return _response(answer.status_code, answer.headers, bytes(content))
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError) as error:
-            raise _failure(error, trace.sent, self._connection) from (None if isinstance(error, _QUOTING) else error)
+            failure = _failure(error, trace.sent, self._connection)
+            if not isinstance(error, _QUOTING):
+                raise failure from error
+        raise failure
 
     def close(self) -> None:
         self._transport.close()
@@ -300,9 +303,13 @@ class AsyncTransport:
             words = "no complete answer in time" if trace.sent else "no connection in time"
             raise TransportFailure(words, sent=trace.sent) from error
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError) as error:
-            raise _failure(error, trace.sent, self._connection) from (None if isinstance(error, _QUOTING) else error)
-        await self._close_surplus()
-        return response
+            failure = _failure(error, trace.sent, self._connection)
+            if not isinstance(error, _QUOTING):
+                raise failure from error
+        else:
+            await self._close_surplus()
+            return response
+        raise failure
 
     async def _exchange(self, prepared: httpx.Request) -> Response:
         transport = self._idle.pop()[1] if self._idle else self._make()

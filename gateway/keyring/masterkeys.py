@@ -1,5 +1,8 @@
 """What a vault is locked with. A master key only wraps the vault's own random key, so it can be changed, or kept by a
 service that never gives it out.
+
+What else was raised is never the context of an error here, which is raised after it was dealt with: a service's words
+may hold a key, and an error in decoding holds what was decoded.
 """
 
 from __future__ import annotations
@@ -69,15 +72,19 @@ class RawKey:
             mode = Path(path).stat().st_mode
             text = Path(path).read_text(encoding="ascii")
         except (OSError, UnicodeDecodeError) as error:
-            raise VaultError(f"the key file {path} cannot be read ({type(error).__name__})") from None
-        if mode & 0o077:
-            raise VaultError(f"the key file {path} can be read by others", hint=f"chmod 600 {path}")
-        return cls(Secret(text))
+            wrong = type(error).__name__
+        else:
+            if mode & 0o077:
+                raise VaultError(f"the key file {path} can be read by others", hint=f"chmod 600 {path}")
+            return cls(Secret(text))
+        raise VaultError(f"the key file {path} cannot be read ({wrong})")
 
     def wrap(self, key: bytes) -> dict[str, Any]:
+        """As `MasterKey.wrap`."""
         return {"sealed": seal(self._key, key, _PURPOSE)}
 
     def unwrap(self, wrapped: Mapping[str, Any]) -> bytes:
+        """As `MasterKey.unwrap`."""
         return unseal(self._key, wrapped["sealed"], _PURPOSE)
 
 
@@ -93,12 +100,14 @@ class Passphrase:
         self._cost = {**_SCRYPT, "n": n}
 
     def wrap(self, key: bytes) -> dict[str, Any]:
+        """As `MasterKey.wrap`."""
         salt = os.urandom(16)
         cost = self._cost
         made = self._derive(salt, cost)
         return {**cost, "salt": base64.b64encode(salt).decode(), "sealed": seal(made, key, _PURPOSE)}
 
     def unwrap(self, wrapped: Mapping[str, Any]) -> bytes:
+        """As `MasterKey.unwrap`."""
         cost = {name: wrapped[name] for name in _SCRYPT}
         n, r, p = cost["n"], cost["r"], cost["p"]
         # Numbers that somebody wrote into the file must not make this machine run out of memory.
@@ -121,27 +130,31 @@ class ExternalKey:
         self._wrap, self._unwrap = wrap, unwrap
 
     def wrap(self, key: bytes) -> dict[str, Any]:
+        """As `MasterKey.wrap`."""
         try:
             return {"sealed": base64.b64encode(self._wrap(key)).decode()}
         except Exception as error:
-            raise _refused("lock", error) from None
+            wrong = type(error).__name__
+        raise _refused("lock", wrong)
 
     def unwrap(self, wrapped: Mapping[str, Any]) -> bytes:
+        """As `MasterKey.unwrap`."""
         sealed = unbase64(wrapped["sealed"])
         try:
             key = bytes(self._unwrap(sealed))
         except Exception as error:
-            raise _refused("unlock", error) from None
-        if len(key) != KEY_BYTES:
-            raise WrongKey("the service gave a key of another length")
-        return key
+            wrong = type(error).__name__
+        else:
+            if len(key) != KEY_BYTES:
+                raise WrongKey("the service gave a key of another length")
+            return key
+        raise _refused("unlock", wrong)
 
 
-def _refused(what: str, error: Exception) -> VaultError:
+def _refused(what: str, wrong: str) -> VaultError:
     # Whether it is the wrong key, no permission or no network, only the service's own words tell, which may hold a key.
     return VaultError(
-        f"the service that keeps the vault's master key did not {what} the vault ({type(error).__name__}); "
-        "nothing was changed",
+        f"the service that keeps the vault's master key did not {what} the vault ({wrong}); nothing was changed",
         hint="see what the service says, and whether it may be reached from here with the right key",
     )
 
@@ -162,15 +175,18 @@ def unseal(key: bytes, sealed: str, purpose: bytes) -> bytes:
     try:
         return AESGCM(key).decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], purpose)
     except InvalidTag:
-        raise WrongKey("it does not open") from None
+        pass
+    raise WrongKey("it does not open")
 
 
 def unbase64(text: str) -> bytes:
     """Strictly: a text that another one would also stand for is refused. Raises WrongKey."""
     try:
         data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise WrongKey("not Base64") from None
+    except ValueError:
+        data = None
+    if data is None:
+        raise WrongKey("not Base64")
     if base64.b64encode(data).decode() != text:
         raise WrongKey("not the usual Base64")
     return data

@@ -83,11 +83,13 @@ def external(name: str) -> MasterKey:
     except VaultError:
         raise
     except Exception as error:
-        # Not its text: what was asked for a key can say anything.
+        # Not its text, and not as the context either: what was asked for a key can say anything.
+        found, wrong = None, type(error).__name__
+    if found is None:
         raise VaultError(
-            f"{name} cannot be used: {type(error).__name__}",
+            f"{name} cannot be used: {wrong}",
             hint="the module has to be importable here: installed, or in a folder of PYTHONPATH",
-        ) from None
+        )
     if not _is_master_key(found):
         raise VaultError(f"{name} gives no master key", hint="such as gateway.keyring.ExternalKey(wrap, unwrap)")
     key: MasterKey = found
@@ -104,4 +106,5 @@ def _named(place: str, make: Callable[[T], K], value: T) -> K:
     try:
         return make(value)
     except VaultError as error:
-        raise VaultError(f"{place}: {error.message}", hint=error.hint) from None
+        message, hint = error.message, error.hint
+    raise VaultError(f"{place}: {message}", hint=hint)

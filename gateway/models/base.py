@@ -65,7 +65,11 @@ class Input(BaseModel):
             try:
                 super().__init__(**data)
             except ValidationError as error:
-                raise InvalidRequest(f"{type(self).__name__}: {what_is_wrong(error)}") from None
+                wrong = what_is_wrong(error)
+            else:
+                return
+            # Not as long as it is dealt with: it holds what was given, and would be the context of this one.
+            raise InvalidRequest(f"{type(self).__name__}: {wrong}")
 
 
 def refusing(kind: type[T]) -> type[T]:
@@ -77,7 +81,10 @@ def refusing(kind: type[T]) -> type[T]:
         try:
             made(self, *args, **given)
         except ValidationError as error:
-            raise InvalidRequest(f"{kind.__name__}: {what_is_wrong(error)}") from None
+            wrong = what_is_wrong(error)
+        else:
+            return
+        raise InvalidRequest(f"{kind.__name__}: {wrong}")
 
     kind.__init__ = __init__  # type: ignore[method-assign,assignment]
     return kind

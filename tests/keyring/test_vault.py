@@ -253,6 +253,35 @@ class TestUnwrapping:
         assert place.read() == before
         assert vault.check() == 2
 
+    def test_what_a_service_said_is_nowhere_on_the_error(self, place: Place, tmp_path: Path) -> None:
+        """Reporters go on to what was dealt with when an error was raised, also where a traceback hides it."""
+        given: list[bytes] = []
+
+        def refuse(data: bytes) -> bytes:
+            given.append(data)
+            raise RuntimeError(f"hush {data.hex()}")
+
+        def undecodable(data: bytes) -> bytes:
+            given.append(data)
+            return (b"\xff" + data).decode().encode()
+
+        for service in (refuse, undecodable):
+            with pytest.raises(VaultError, match="did not lock the vault") as caught:
+                Vault.create(place.storage, ExternalKey(service, service))
+            assert alone(caught.value)
+        Vault.create(place.storage, external())
+        for service in (refuse, undecodable):
+            with pytest.raises(VaultError, match="did not unlock the vault") as caught:
+                Vault(place.storage, ExternalKey(service, service)).check()
+            assert alone(caught.value)
+        assert len(given) == 4
+        file = tmp_path / "broken.key"
+        file.write_bytes(b"\xff" + KEY.encode())
+        file.chmod(0o600)
+        with pytest.raises(VaultError, match=r"cannot be read \(UnicodeDecodeError\)") as caught:
+            RawKey.from_file(file)
+        assert alone(caught.value)
+
     def test_a_service_that_does_not_lock(self, vault: Vault, place: Place) -> None:
         def refuse(data: bytes) -> bytes:
             raise PermissionError("hush-from-the-service")
@@ -272,6 +301,10 @@ def test_a_reader_meanwhile_sees_the_old_or_the_new_key(vault: Vault) -> None:
             reads += [pool.submit(vault.get, "shop", "main") for _ in range(10)]
             vault.rekey(raw())
         assert {read.result(30) for read in reads} == {Secret("hush-shop")}
+
+
+def alone(error: BaseException) -> bool:
+    return error.__context__ is None and error.__cause__ is None
 
 
 class TestTellingApart:

@@ -111,6 +111,8 @@ class Net:
         self.take(f"the traceback of {where}", "".join(traceback.format_exception(error)))
         for one in _family(error):
             self.take(f"an exception of {where}", f"{one!r}\n{one}\n{one.args!r}\n{vars(one)!r}")
+            if isinstance(one, ValidationError) and one is not error:
+                self.take(f"what is wrong in an exception of {where}", repr(one.errors()))
             to_dict = getattr(one, "to_dict", None)
             if callable(to_dict):
                 self.take(f"an exception of {where} as data", json.dumps(to_dict(), default=str))
@@ -180,7 +182,7 @@ def _pickled(value: Any) -> Iterator[bytes]:
 
 
 def _family(error: BaseException) -> Iterable[BaseException]:
-    """The error, its causes and what they are made of, each once; as tracebacks and reports go through them."""
+    """The error, its causes, what was dealt with when it was raised and what these are made of, each once."""
     found: list[BaseException] = []
     waiting: list[BaseException | None] = [error]
     while waiting:
@@ -188,7 +190,7 @@ def _family(error: BaseException) -> Iterable[BaseException]:
         if one is None or one in found:
             continue
         found.append(one)
-        waiting += [one.__cause__, None if one.__suppress_context__ else one.__context__]
+        waiting += [one.__cause__, one.__context__]  # also where `from None` hides it: reporters go on to it
         if isinstance(one, BaseExceptionGroup):
             waiting += one.exceptions
     return found

@@ -23,6 +23,7 @@ from cassettes.scrubbing import SITE
 from gateway import Gateway
 from gateway.callbacks.tokens import attempt_url
 from gateway.config import load_settings
+from gateway.errors import InvalidRequest
 from gateway.keyring import Passphrase, RawKey, Vault
 from gateway.models import NewKey, OrderRequest
 from gateway.money import Money
@@ -135,6 +136,9 @@ def test_a_mistake_in_a_new_key_does_not_show_it(wrong: dict[str, Any]) -> None:
             net.call("a new key", lambda given=given: NewKey(**given))
             net.call("a new key, from data", lambda given=given: NewKey.model_validate(given))
         assert len(net.errors) == 6
+        refused = [error for error in net.errors if isinstance(error, InvalidRequest)]
+        assert len(refused) == 3
+        assert all(error.__context__ is None for error in refused), "what was given is in it, also where it is hidden"
 
 
 def test_a_new_key_shows_nothing() -> None:
