@@ -23,6 +23,7 @@ AREAS = {
     "failures": "Errors, and answers that are none",
     "destinations": "Where money goes, and what is shown",
     "writes": "Writes",
+    "refunds": "Refunds",
     "marks": "What a provider recognises a repetition by",
     "statuses": "Words of the provider",
     "callbacks": "Callbacks",

@@ -17,6 +17,7 @@ from gateway.testing.conformance.colours import SYNC
 from gateway.testing.conformance.faults import fault
 from gateway.testing.conformance.places import sent_places
 from gateway.testing.conformance.suites.evidence import call_of, raised_by, said
+from gateway.testing.conformance.suites.refunding import RefundingSuite
 from gateway.testing.conformance.suites.repetition import RepetitionSuite
 from gateway.testing.conformance.tap import Exchange, as_number
 from gateway.testing.conformance.units import on_wire
@@ -30,7 +31,7 @@ def _moves_money(call: Call) -> bool:
     return call.operation in ("orders.create", "withdrawals.create") and call.has_reference
 
 
-class SentSuite(RepetitionSuite):
+class SentSuite(RepetitionSuite, RefundingSuite):
     """What leaves is what was asked for."""
 
     turn = 6
