@@ -18,7 +18,7 @@ from gateway.contracts.adapter import Auth, LoginAuth, NoAuth
 from gateway.engine.logins import Logins
 from gateway.engine.rates import Headrooms, RateWindow
 from gateway.errors import Outcome, PermissionDenied
-from gateway.models.keys import ApiKey, KeyState, Permission
+from gateway.models.keys import ApiKey, KeyState, Permission, network_of
 
 __all__ = ["Address", "HeldKey", "Ring"]
 
@@ -268,4 +268,4 @@ def _plain(address: Address) -> Address:
 
 def _within(address: Address, key: ApiKey) -> bool:
     """Whether the key may be used from this address."""
-    return key.networks is None or any(address in ipaddress.ip_network(network) for network in key.networks)
+    return key.networks is None or any(address in network_of(network) for network in key.networks)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
 from gateway.models.base import Environment, Input, Instant, Result
 from gateway.secrets import Raw, Secret
@@ -27,6 +27,8 @@ __all__ = [
     "Permission",
     "Rotation",
 ]
+
+T = TypeVar("T")
 
 
 class Permission(StrEnum):
@@ -85,12 +87,28 @@ class KeyProof(StrEnum):
     PERSON = "a person at the provider's page"
 
 
+def network_of(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """The network that is written here; one of IPv4 also where it is written as IPv6 (RFC 4291, 2.5.5.2). Raises
+    ValueError.
+    """
+    network = ipaddress.ip_network(text.strip())
+    mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
+    if mapped is None or network.prefixlen < 96:
+        return network
+    return ipaddress.IPv4Network((mapped, network.prefixlen - 96))
+
+
 def _network(value: str) -> str:
     """The network as it is usually written; a single address is the network of itself."""
     try:
-        return str(ipaddress.ip_network(value.strip()))
+        return str(network_of(value))
+    except ValueError:
+        pass
+    try:
+        inside = ipaddress.ip_interface(value.strip())
     except ValueError:
         raise ValueError("expected an address or a network, such as 203.0.113.7 or 203.0.113.0/24") from None
+    raise ValueError(f"{inside} is an address in a network: write {inside.network} for all of it, or {inside.ip}")
 
 
 KeyLabel = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -142,9 +160,9 @@ class NewKey(Input):
     """May be left out where the provider has one only."""
     parts: Mapping[str, Secret] = Field(repr=False)
     """What the provider showed, by the names of the account's `auth` settings; `gateway keys guide` lists them."""
-    permissions: frozenset[Permission] | None = Field(default=None, min_length=1)
+    permissions: frozenset[Permission] | None = None
     """None: all that the provider knows."""
-    networks: tuple[Network, ...] | None = Field(default=None, min_length=1)
+    networks: tuple[Network, ...] | None = None
     """Addresses or networks that it is restricted to, such as `203.0.113.0/24`; None: it works from anywhere."""
     pool: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "default"
     """As in ApiKey: 1 to 64 letters, digits, '-' and '_'."""
@@ -152,6 +170,14 @@ class NewKey(Input):
     """When it was made at the provider."""
     expires_at: Instant | None = None
     """When it ends, in the future; None: no end is known."""
+
+    @field_validator("permissions", "networks")
+    @classmethod
+    def _some(cls, values: T) -> T:
+        # Not by `min_length`, which counts what is wrong as missing.
+        if values is not None and not values:
+            raise ValueError("expected one at least")
+        return values
 
 
 class IssuedKey(Result):

@@ -18,7 +18,7 @@ from gateway.errors import StoreError
 if TYPE_CHECKING:
     import psycopg
 
-__all__ = ["FileLanes", "LaneToken", "Lanes", "MemoryLanes", "ServerLanes", "enter"]
+__all__ = ["FileLanes", "LaneTaken", "LaneToken", "Lanes", "MemoryLanes", "ServerLanes", "enter"]
 
 _FIRST_LOOK = 0.002
 _LONGEST_LOOK = 0.05
@@ -65,8 +65,15 @@ class Lanes(Protocol):
         ...
 
 
+class LaneTaken(StoreError):
+    """Somebody else is in the lane, for longer than one may wait."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**super().to_dict(), "error": "StoreError"}  # what it is to those who are told
+
+
 def enter(lanes: Lanes, name: str, timeout: float) -> LaneToken:
-    """Wait up to `timeout` seconds for the lane. Raises StoreError when it stays taken."""
+    """Wait up to `timeout` seconds for the lane. Raises LaneTaken when it stays taken."""
     until = time.monotonic() + timeout
     pause = _FIRST_LOOK
     while True:
@@ -75,8 +82,8 @@ def enter(lanes: Lanes, name: str, timeout: float) -> LaneToken:
             return token
         left = until - time.monotonic()
         if left <= 0:
-            raise StoreError(
-                f"somebody else is at {name!r} for longer than {timeout:g} s; nothing was done",
+            raise LaneTaken(
+                f"somebody else is at {name!r} for longer than {timeout:.3g} s; nothing was done",
                 retryable=True,
                 hint="repeat the call",
             )

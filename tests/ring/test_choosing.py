@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import itertools
+import json
+import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -437,6 +439,40 @@ def test_an_ipv4_address_written_as_ipv6(colour: str, place: Place) -> None:
             with pytest.raises(PermissionDenied, match=f"admits the address {V4} "):
                 calls(gw, "orders.get")
         assert service.keys_used() == ["secret-key1"] * 2
+
+
+@pytest.mark.parametrize(
+    "written, plain",
+    [
+        (f"::ffff:{V4}", f"{V4}/32"),
+        ("::FFFF:203.0.113.0/120", "203.0.113.0/24"),
+        ("::ffff:0:0/96", "0.0.0.0/0"),
+        ("::/0", None),
+        ("2001:db8::/32", None),
+    ],
+)
+def test_an_ipv4_network_written_as_ipv6(written: str, plain: str | None, place: Place) -> None:
+    """In a key: it admits the IPv4 addresses that it is of, also where it was kept as it was written."""
+    service = Service("secret-key1")
+    with (
+        Loopback(app=service) as server,
+        place.gateway("sync", {"shop": ring_account(server.url, egress=[V4])}) as gw,
+    ):
+        given = new("key1", networks=[written])
+        assert given.networks == (plain or written,)
+        gw.keys.add(given, account="shop", check=False)
+        assert gw.keys.edit("key1", account="shop", networks=[written]).networks == (plain or written,)
+        for _ in range(2):
+            if plain is not None:
+                calls(gw, "orders.get")
+            else:
+                with pytest.raises(PermissionDenied, match=f"admits the address {V4} "):
+                    calls(gw, "orders.get")
+            with sqlite3.connect(place.folder / "gateway.db") as store:
+                store.execute("UPDATE api_keys SET networks = ?", [json.dumps([written])])
+            store.close()
+            gw.core.account("shop")._read_again = float("-inf")
+        assert gw.keys.get("key1", account="shop").networks == (written,)
 
 
 def test_keys_of_the_other_environment_are_not_used(colour: str, place: Place) -> None:

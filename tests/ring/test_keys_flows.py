@@ -207,6 +207,28 @@ class TestAdding:
         with pytest.raises(InvalidRequest):
             NewKey(**{"label": "key1", "kind": "key", "parts": {"key": Secret("x")}, **given})
 
+    @pytest.mark.parametrize(
+        "given, said",
+        [
+            (
+                {"networks": ["10.0.0.7/8"]},
+                "networks.0: 10.0.0.7/8 is an address in a network: write 10.0.0.0/8 for all of it, or 10.0.0.7",
+            ),
+            (
+                {"networks": ["10.0.0.1", "CANARY"]},
+                "networks.1: expected an address or a network, such as 203.0.113.7 or 203.0.113.0/24",
+            ),
+            ({"networks": []}, "networks: expected one at least"),
+            ({"permissions": []}, "permissions: expected one at least"),
+        ],
+        ids=str,
+    )
+    def test_what_is_said_of_it(self, given: dict[str, Any], said: str) -> None:
+        """One thing, and no more."""
+        with pytest.raises(InvalidRequest) as caught:
+            NewKey(label="key1", kind="key", parts={}, **given)
+        assert caught.value.message == f"NewKey: {said}"
+
     def test_what_a_provider_cannot_restrict(self, colour: str, place: Place) -> None:
         accounts = {"cards": {"provider": "aurex", "environment": "sandbox", "auth": {"kind": "ring"}}}
         with place.gateway(colour, accounts, plugins=load_plugins()) as gw:

@@ -32,6 +32,7 @@ from gateway.secrets import Redactor
 from gateway.store import audit as audit_log
 from gateway.store import keys as store
 from gateway.store.keys import KeyRow
+from gateway.store.lanes import LaneTaken
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -205,7 +206,15 @@ def attempt(opened: OpenAccount, held: HeldKey, deadline: Deadline) -> Flow[bool
 def alone(account: str, deadline: Deadline, work: Callable[[], Flow[T]]) -> Flow[T]:
     """One change of a ring at a time, over all processes on the store."""
     lane = f"ring {account}"
-    yield Enter(lane, deadline.remaining(), shared=True)
+    try:
+        yield Enter(lane, deadline.remaining(), shared=True)
+    except (Conflict, LaneTaken):  # in this process, or in another
+        raise Conflict(
+            f"somebody else is changing the keys of {account}, for longer than this call may wait; nothing was done",
+            account=account,
+            retryable=True,
+            hint="repeat the call",
+        ) from None
     try:
         return (yield from work())
     finally:
