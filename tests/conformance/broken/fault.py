@@ -28,7 +28,7 @@ AREAS = {
     "statuses": "Words of the provider",
     "callbacks": "Callbacks",
     "lists": "Lists and times",
-    "rows": "Rows and balances",
+    "rows": "Rows, balances and their coins",
     "mixing": "One order, call and account for another",
     "redaction": "Secrets",
     "cards": "Cards",

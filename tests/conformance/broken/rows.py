@@ -1,14 +1,22 @@
-"""Adapters whose lists leave rows and balances out, or show them otherwise."""
+"""Adapters whose lists leave rows and balances out or show them otherwise, and those that show other coins."""
 
 from __future__ import annotations
 
-from conformance.acme import AcmeAdapter
+from typing import Any
+
+from conformance.acme import AcmeAdapter, data_of
 from conformance.broken.fault import fails
 from gateway.contracts import Query
-from gateway.exchange import Operation
-from gateway.models import OrderStatus, Page, ProviderOrder
+from gateway.exchange import Operation, Request, Response, ask
+from gateway.models import OrderStatus, Page, ProviderOrder, ProviderRefund, ProviderWithdrawal, Wallet
+from gateway.money import Money
+from gateway.secrets import Raw
 
 _ALONE = "test_a_row_of_a_list_is_what_reading_it_alone_shows"
+_FIGURES = "test_every_amount_stands_in_its_own_field"
+_SHOWN = "test_the_payer_is_shown_what_the_provider_said"
+_COINS = "test_a_coin_nobody_knows_is_no_accident"
+_ONE = {"wallets.list": {"available": "data.items.*.available"}}
 _ALL = "test_no_row_of_a_list_is_left_out"
 
 
@@ -97,3 +105,83 @@ class ListsUnknownAsPaid(Rewritten):
     def row(self, row: ProviderOrder) -> ProviderOrder | None:
         unknown = row.status is OrderStatus.UNRECOGNISED
         return row.model_copy(update={"status": OrderStatus.PAID, "warnings": ()}) if unknown else row
+
+
+@fails(_FIGURES, "wallets.list:custodial leaves out what the answer has at data.items.*.available, in row 2 of 2")
+class HidesWallets(AcmeAdapter):
+    """Shows the first balance and no other."""
+
+    def list_wallets(self, query: Query) -> Operation[Page[Wallet]]:
+        page = yield from super().list_wallets(query)
+        return page.model_copy(update={"items": page.items[:1]})
+
+
+@fails(_FIGURES, "and what stands there is not in BTC@bitcoin")
+class SwapsTheCoinsOfWallets(AcmeAdapter):
+    """Shows each balance in the coin of another one."""
+
+    def list_wallets(self, query: Query) -> Operation[Page[Wallet]]:
+        data = yield from ask(Request("GET", "/balances"), data_of)
+        coins = [row["coin"] for row in reversed(data["items"])]
+        rows = zip(data["items"], coins, strict=True)
+        return Page[Wallet](items=tuple(self.wallet({**row, "coin": coin}) for row, coin in rows))
+
+
+@fails(_FIGURES, "and what stands there is not in USDT@tron")
+class ShowsAllWalletsInOneCoin(AcmeAdapter):
+    """Shows every balance in one coin."""
+
+    def wallet(self, data: dict[str, Any]) -> Wallet:
+        return super().wallet({**data, "coin": "USDT@tron"})
+
+
+@fails(_FIGURES, "the Subject does not say where available stand in the answer", fields={})
+class ShowsOneOfTwoNumbers(AcmeAdapter):
+    """Shows as what can be spent what is held, and nothing else that could be compared with it."""
+
+    def wallet(self, data: dict[str, Any]) -> Wallet:
+        read = super().wallet({**data, "available": data["held"]})
+        return read.model_copy(update={"allocated": None, "total": None, "raw": Raw(data)})
+
+
+@fails(_FIGURES, "`available` does not show what the answer has at", fields=_ONE)
+class ReadsWhatIsHeld(ShowsOneOfTwoNumbers):
+    """Shows as what can be spent what is held, and no other balance."""
+
+
+@fails(_SHOWN, "received is in BTC@bitcoin, and neither the answer nor the request names that")
+class ReceivesAnotherCoin(AcmeAdapter):
+    """Shows what was received in another coin than it came in."""
+
+    def order(self, data: dict[str, Any]) -> ProviderOrder:
+        read = super().order(data)
+        received = read.received and Money(read.received.amount, "BTC@bitcoin")
+        return read.model_copy(update={"received": received})
+
+
+@fails(_SHOWN, "pay.amount is in USDT@ethereum, and the order is paid in USDT@tron")
+class AsksOnAnotherNetwork(AcmeAdapter):
+    """Shows the amount that is asked for on another network than the order is paid on."""
+
+    def order(self, data: dict[str, Any]) -> ProviderOrder:
+        read = super().order(data)
+        amount = Money(read.pay.amount.amount, "USDT@ethereum")
+        return read.model_copy(update={"pay": read.pay.model_copy(update={"amount": amount})})
+
+
+@fails(_COINS, "refunds.create: amount is in BTC@bitcoin, and neither the answer nor the request names that")
+class RefundsInAnotherCoin(AcmeAdapter):
+    """Shows a refund in another coin than it is made in."""
+
+    def read_refund(self, response: Response) -> ProviderRefund:
+        read = super().read_refund(response)
+        return read.model_copy(update={"amount": Money(read.amount.amount, "BTC@bitcoin")})
+
+
+@fails(_COINS, "withdrawals.get: amount is in BTC@bitcoin, and neither the answer nor the request names that")
+class ReadsPayoutsInAnotherCoin(AcmeAdapter):
+    """Shows a payout that is read in another coin than it was made in."""
+
+    def get_withdrawal(self, provider_id: str) -> Operation[ProviderWithdrawal]:
+        read = yield from super().get_withdrawal(provider_id)
+        return read.model_copy(update={"amount": Money(read.amount.amount, "BTC@bitcoin")})

@@ -21,9 +21,11 @@ from gateway.testing.conformance.colours import SYNC
 from gateway.testing.conformance.faults import fault
 from gateway.testing.conformance.subject import StatusWords, Subject
 from gateway.testing.conformance.suites.apart import ApartSuite
+from gateway.testing.conformance.suites.coins import CoinsSuite
 from gateway.testing.conformance.suites.evidence import LISTS, call_of, raised_by, run_of, said
 from gateway.testing.conformance.suites.exactness import ExactMoneySuite
 from gateway.testing.conformance.suites.exercised import ExercisedSuite
+from gateway.testing.conformance.suites.figures import FiguresSuite
 from gateway.testing.conformance.suites.outcomes import OutcomesSuite
 from gateway.testing.conformance.suites.rows import RowsSuite
 from gateway.testing.conformance.suites.sent import SentSuite
@@ -61,7 +63,17 @@ def _is_referenced(call: Call) -> bool:
     return call.has_reference
 
 
-class OperationsSuite(ExercisedSuite, ExactMoneySuite, SentSuite, ShownSuite, RowsSuite, ApartSuite, OutcomesSuite):
+class OperationsSuite(
+    ExercisedSuite,
+    ExactMoneySuite,
+    SentSuite,
+    ShownSuite,
+    FiguresSuite,
+    CoinsSuite,
+    RowsSuite,
+    ApartSuite,
+    OutcomesSuite,
+):
     """Every operation of the suite's areas: that it works, how exact it is, how it fails, and how it is repeated."""
 
     turn = 6

@@ -1,49 +1,37 @@
-"""What is shown to payer and merchant is what the provider said, every value in its own field."""
+"""What is shown to payer and merchant of an order is what the provider said."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from decimal import Decimal
-from functools import partial
 from typing import Any
 
 from gateway.assets import Asset
 from gateway.exchange import decode_json
-from gateway.models import Page, Wallet
-from gateway.money import Money, plain
+from gateway.money import plain
 from gateway.testing.conformance.bench import Bench, Play
 from gateway.testing.conformance.calls import Call
 from gateway.testing.conformance.cases import Case, Suite, check, over
 from gateway.testing.conformance.colours import SYNC
 from gateway.testing.conformance.faults import fault
-from gateway.testing.conformance.suites.evidence import call_of, raised_by, run_of
+from gateway.testing.conformance.suites.coins import are_named
+from gateway.testing.conformance.suites.evidence import call_of
 from gateway.testing.conformance.suites.table import supports
 from gateway.testing.conformance.suites.times import is_the_time
-from gateway.testing.conformance.tap import Exchange, as_number, leaves, replaced, written
+from gateway.testing.conformance.tap import Exchange, as_number, leaves
+from gateway.testing.conformance.units import on_wire
 from gateway.testing.sandbox import SandboxError
 
 __all__ = ["ShownSuite"]
-
-_BALANCES = ("available", "pending", "allocated", "total")
-_SLIP = "the adapter failed at it with"
-"""What the engine says of an exception that an adapter did not mean to raise."""
-_NOBODYS_COIN = "QZXQ"
 
 
 def _is_order(call: Call) -> bool:
     return call.operation == "orders.create"
 
 
-def _has_fields(call: Call) -> bool:
-    return call.operation == "wallets.list" or (call.operation.startswith("orders.") and not call.is_write)
-
-
 class ShownSuite(Suite):
-    """Addresses, amounts, balances, rows and times are the provider's."""
+    """Addresses, amounts and times of an order are the provider's."""
 
     turn = 6
-
-    # Orders
 
     @check(over(_is_order, colours=[SYNC]))
     def test_the_payer_is_shown_what_the_provider_said(self, bench: Bench, case: Case) -> None:
@@ -51,8 +39,9 @@ class ShownSuite(Suite):
         assert call.request is not None
         asked = call.request(play, call.prepare(play), play.new())
         made, said = _seen(bench, play, call.operation, lambda: call.sent and call.sent(play, asked))
-        _is_as_said(call.name, made, said)
+        _is_as_said(bench, call.name, made, said)
         _is_as_asked(call.name, made, asked)
+        are_named(bench, call.name, made, said, asked)
         if made.received is not None and made.received.amount != 0:
             fault(
                 f"{call.name}: `received` is {made.received} before anybody paid",
@@ -78,75 +67,6 @@ class ShownSuite(Suite):
                     continue  # such an order cannot be paid so: a Lightning invoice is paid whole
                 _is_received(how, _read(bench, play, again.reference, None, again))
 
-    # Balances, and whatever else the Subject tells the place of
-
-    @check(over(_has_fields, colours=[SYNC]))
-    def test_every_amount_stands_in_its_own_field(self, bench: Bench, case: Case) -> None:
-        play, call = bench.play(SYNC), call_of(case)
-        fields = dict(bench.subject.fields.get(call.name) or bench.subject.fields.get(call.operation, {}))
-        prepared = play.prepared(call)
-        for item in _items(_result(play, call, prepared)):
-            if isinstance(item, Wallet):
-                _has_places(call, item, fields)
-                _adds_up(call, item)
-        if not fields:
-            return
-        values = {name: Decimal(1001) * number + Decimal("0.25") for number, name in enumerate(fields, 1)}
-        if "total" in values:
-            values["total"] = sum(values.values(), Decimal(0)) - (values["total"] if len(values) > 2 else 0)
-
-        def change(body: bytes) -> bytes:
-            try:
-                data = decode_json(body)
-            except ValueError:
-                return body
-            for name, place in fields.items():
-                data = _set(data, tuple(place.split(".")), values[name])
-            return written(data)
-
-        with bench.rewriting(change):
-            items = list(_items(_result(play, call, prepared)))
-        for name, place in fields.items():
-            shown = [amount for item in items if (amount := _field(item, name)) is not None]
-            if not shown:
-                fault(
-                    f"{call.name}: no result has anything in `{name}`",
-                    expected=f"what the answer has at {place}",
-                    look_at="`fields` of the Subject: names joined by dots, * for every item of a list",
-                )
-            for amount in shown:
-                if amount.amount != values[name]:
-                    whose = next((other for other, value in values.items() if value == amount.amount), None)
-                    fault(
-                        f"{call.name}: `{name}` does not show what the answer has at {place}",
-                        expected=plain(values[name]),
-                        found=plain(amount.amount) + (f", which belongs to `{whose}`" if whose else ""),
-                        look_at="which field of the answer it is read from",
-                    )
-
-    # Coins
-
-    @check(over(colours=[SYNC]))
-    def test_a_coin_nobody_knows_is_no_accident(self, bench: Bench, case: Case) -> None:
-        play, call = bench.play(SYNC), call_of(case)
-        prepared = play.prepared(call)
-        before = len(bench.tapped.exchanges)
-        raised = raised_by(lambda: call.make(play, prepared))
-        if raised is not None:
-            return  # told by the check that carries it out
-        symbols = set(_symbols(run_of(play, call).result))
-        for path in _coins_in(bench.tapped.exchanges[before:], symbols):
-            prepared = play.prepared(call)
-            with bench.rewriting(partial(_set_anew, path)):
-                raised = raised_by(partial(call.make, play, prepared))
-            if raised is not None and _SLIP in str(raised):
-                fault(
-                    f"{call.name}: a coin that nobody knows ({_NOBODYS_COIN!r} at {'.'.join(path)}) is an accident",
-                    expected="the result with that coin (Asset.incoming), or Malformed: providers add coins",
-                    found=str(raised)[:500],
-                    look_at="tables of coins that are read with [...]",
-                )
-
 
 # What was said
 
@@ -162,12 +82,6 @@ def _seen(bench: Bench, play: Play, operation: str, work: Any) -> tuple[Any, lis
     return runs[-1].result, bench.tapped.exchanges[before:]
 
 
-def _result(play: Play, call: Call, prepared: Any) -> Any:
-    play.watch.forget()
-    call.make(play, prepared)
-    return run_of(play, call).result
-
-
 def _answers(exchanges: Iterable[Exchange]) -> Iterator[Any]:
     for exchange in exchanges:
         try:
@@ -178,8 +92,9 @@ def _answers(exchanges: Iterable[Exchange]) -> Iterator[Any]:
 
 def _read(bench: Bench, play: Play, reference: str, made: Any, asked: Any) -> Any:
     read, said = _seen(bench, play, "orders.get", lambda: play.gw.orders.get(reference))
-    _is_as_said("orders.get", read, said)
+    _is_as_said(bench, "orders.get", read, said)
     _is_as_asked("orders.get", read, asked)
+    are_named(bench, "orders.get", read, said, asked)
     if made is not None:
         for name in ("address", "amount", "lightning_invoice"):
             before, after = getattr(made.pay, name), getattr(read.pay, name)
@@ -192,7 +107,7 @@ def _read(bench: Bench, play: Play, reference: str, made: Any, asked: Any) -> An
     return read
 
 
-def _is_as_said(name: str, order: Any, said: list[Exchange]) -> None:
+def _is_as_said(bench: Bench, name: str, order: Any, said: list[Exchange]) -> None:
     told = [value for answer in _answers(said) for _, value in leaves(answer)]
     texts = [value for value in told if isinstance(value, str)]
     for field in ("address", "lightning_invoice"):
@@ -208,12 +123,25 @@ def _is_as_said(name: str, order: Any, said: list[Exchange]) -> None:
     for field, amount in (("pay.amount", order.pay.amount), ("received", order.received)):
         if amount is None or amount.amount == 0:
             continue
-        if not {amount.amount, amount.amount.scaleb(amount.asset.decimals or 0)} & numbers:
+        if not {amount.amount, on_wire(bench, amount)} & numbers:
             fault(
                 f"{name}: {field} is {plain(amount.amount)}, and the provider never said that number",
                 expected="a number of the provider's answer",
-                look_at=f"where the adapter takes {field} from",
+                look_at=f"where the adapter takes {field} from; where the provider writes whole numbers of a smallest "
+                "unit, `units` of the Subject",
             )
+        coin = order.pay_with
+        if coin is not None and _is_on_another_network(coin, amount.asset):
+            fault(
+                f"{name}: {field} is in {amount.asset}, and the order is paid in {coin}",
+                expected=str(coin),
+                found=str(amount),
+                look_at="how the coin of an amount is read",
+            )
+
+
+def _is_on_another_network(coin: Asset, other: Asset) -> bool:
+    return coin.symbol == other.symbol and None not in (coin.network, other.network) and coin != other
 
 
 def _is_as_asked(name: str, order: Any, asked: Any) -> None:
@@ -248,85 +176,3 @@ def _is_received(how: str, order: Any) -> None:
             expected={"exact": "the same", "under": "less than was asked for", "over": "more than was asked for"}[how],
             look_at="which fields of the answer `received` and pay.amount are read from",
         )
-
-
-# Fields
-
-
-def _items(result: Any) -> Iterable[Any]:
-    return result.items if isinstance(result, Page) else [result]
-
-
-def _field(item: Any, name: str) -> Money | None:
-    for part in name.split("."):
-        item = getattr(item, part, None)
-    return item if isinstance(item, Money) else None
-
-
-def _has_places(call: Call, wallet: Wallet, fields: dict[str, str]) -> None:
-    shown = [name for name in _BALANCES if getattr(wallet, name) is not None]
-    missing = [name for name in shown if name not in fields]
-    if len(shown) > 2 and missing == ["total"]:
-        return  # it is the sum of the others
-    if len(shown) > 1 and missing:
-        fault(
-            f"{call.name} shows {', '.join(shown)}, and the Subject does not say where {' and '.join(missing)} stand "
-            "in the answer",
-            expected=f'fields = {{"{call.operation}": {{"{missing[0]}": "where.*.it.stands", …}}}} in the Subject',
-            look_at="the provider's documentation: two balances that are swapped look like any others",
-        )
-
-
-def _adds_up(call: Call, wallet: Wallet) -> None:
-    parts = [one.amount for name in _BALANCES[:-1] if (one := getattr(wallet, name)) is not None]
-    if wallet.total is not None and len(parts) > 1 and wallet.total.amount != sum(parts):
-        fault(
-            f"{call.name}: the total {plain(wallet.total.amount)} is not the sum of its parts",
-            expected=plain(sum(parts, Decimal(0))),
-            found=f"available {wallet.available}, pending {wallet.pending}, allocated {wallet.allocated}",
-        )
-
-
-def _set(data: Any, path: tuple[str, ...], number: Decimal) -> Any:
-    """The data with this number at a place, written as what stands there: a text or a number."""
-    if not path:
-        return plain(number) if isinstance(data, str) else number
-    if isinstance(data, dict) and path[0] in data:
-        return {**data, path[0]: _set(data[path[0]], path[1:], number)}
-    if isinstance(data, list) and path[0] == "*":
-        return [_set(item, path[1:], number) for item in data]
-    return data
-
-
-# Coins
-
-
-def _symbols(value: Any) -> Iterator[str]:
-    if isinstance(value, Asset):
-        yield value.symbol.lower()
-    elif isinstance(value, Money):
-        yield value.asset.symbol.lower()
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _symbols(item)
-    elif hasattr(type(value), "model_fields"):
-        for name in type(value).model_fields:
-            yield from _symbols(getattr(value, name))
-
-
-def _coins_in(exchanges: Iterable[Exchange], symbols: set[str]) -> list[tuple[str, ...]]:
-    """Places of the answers where the name of a coin stands, one for each field."""
-    found = [
-        tuple("*" if isinstance(part, int) else part for part in path)
-        for answer in _answers(exchanges)
-        for path, value in leaves(answer)
-        if isinstance(value, str) and any(value.lower().startswith(one) for one in symbols) and len(value) <= 24
-    ]
-    return list(dict.fromkeys(found))
-
-
-def _set_anew(path: tuple[str, ...], body: bytes) -> bytes:
-    try:
-        return written(replaced(decode_json(body), path, _NOBODYS_COIN))
-    except ValueError:
-        return body
