@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from gateway import Money, OrderRequest
+from gateway import CryptoAddress, Money, OrderRequest, WithdrawalRequest
 from gateway.engine.http import LARGEST_ANSWER
 from gateway.errors import (
     AuthenticationFailed,
@@ -117,6 +117,11 @@ ANSWERED: dict[str, tuple[Play, End, End]] = {
     "402 error": (wrong("low-balance", KEY, 402), refused(InsufficientFunds), refused(InsufficientFunds)),
     "404 error": (wrong("bad-key", KEY, 404), refused(AuthenticationFailed), refused(AuthenticationFailed)),
     "500 error": (wrong("low-balance", KEY, 500), DOWN, UNKNOWN),
+    "302 error": (wrong("low-balance", KEY, 302), refused(InsufficientFunds), UNKNOWN),
+    "408 error": (wrong("low-balance", KEY, 408), refused(InsufficientFunds), UNKNOWN),
+    "425 error": (wrong("low-balance", KEY, 425), refused(InsufficientFunds), UNKNOWN),
+    "499 error": (wrong("low-balance", KEY, 499), refused(InsufficientFunds), UNKNOWN),
+    "200 nobody knows": (wrong("nobody-knows", KEY), refused(InvalidRequest), refused(InvalidRequest)),
     "200 slow down": (wrong("slow-down", KEY), LIMITED, LIMITED),
     "truncated": (Truncated(), DOWN, UNKNOWN),
     "no HTTP": (Bytes(b"SSH-2.0-OpenSSH\r\n\r\n"), DOWN, UNKNOWN),
@@ -215,6 +220,37 @@ def test_a_write(name: str, colour: str, caplog: pytest.LogCaptureFixture) -> No
             server.every = good({"id": "1", "status": "open"})
             says(ears.failing(lambda: write(gw)), UNKNOWN)
             assert (server.connections if not play.reads else len(server.requests)) == 1, "sent again"
+
+
+PAYOUT = WithdrawalRequest(
+    reference="payout-1", amount="12.5 USDT@tron", to=CryptoAddress("TNPeeaaFB7K9cmo4uQpcU32zGK8G1NYqeL")
+)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "end"),
+    [
+        ("nobody-knows", 200, UNKNOWN),
+        ("nobody-knows", 402, UNKNOWN),
+        ("nobody-knows", 418, UNKNOWN),
+        ("nobody-knows", 400, refused(InvalidRequest)),
+        ("nobody-knows", 422, refused(InvalidRequest)),
+        ("nobody-knows", 429, LIMITED),
+        ("low-balance", 200, refused(InsufficientFunds)),
+        ("low-balance", 499, UNKNOWN),
+        ("slow-down", 499, UNKNOWN),
+    ],
+)
+def test_a_payout_is_refused_only_by_what_is_recognised(code: str, status: int, end: End, colour: str) -> None:
+    with (
+        Loopback(every=wrong(code, "no", status)) as server,
+        opened(colour, accounts={"shop": account(server.url)}, clock=VirtualClock(), uniform=lambda: 0.5) as gw,
+        pytest.raises(GatewayError) as caught,
+    ):
+        gw.withdrawals.create(PAYOUT, account="shop")
+    says(caught.value, end)
+    assert caught.value.provider_code == code
+    assert len(server.requests) == end.sendings
 
 
 @pytest.mark.parametrize("call", [read, write], ids=["read", "write"])

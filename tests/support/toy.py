@@ -280,7 +280,8 @@ class Toy(Adapter[ToySettings]):
         if not isinstance(error, dict):
             return None
         code = str(error.get("code"))
-        return Failure(_FAILURES.get(code, InvalidRequest), str(error.get("message")), code)
+        kind = _FAILURES.get(code)
+        return Failure(kind or InvalidRequest, str(error.get("message")), code, recognised=kind is not None)
 
     def create_order(self, order: NewOrder) -> Operation[ProviderOrder]:
         if order.request.price.asset.code not in ("USD", "EUR"):

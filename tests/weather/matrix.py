@@ -181,12 +181,42 @@ CASES: tuple[Case, ...] = (
     Case(
         "server-error",
         ANSWERS,
-        "HTTP 500, 501, 502, 504 or 408, whatever the body says; a read is repeated six times",
+        "HTTP 500, 501, 502 or 504, whatever the body says, or 408; a read is repeated six times",
         _MAY,
         _SETTLE,
         _rejected(ProviderUnavailable),
         UNKNOWN,
         ("500", "501", "502", "504", "408", "500 error"),
+    ),
+    Case(
+        "open-status",
+        ANSWERS,
+        "A redirect, 408, 425 or 499 with the provider's own error, here not enough money: it says nothing for sure of a "
+        "write",
+        _MAY,
+        _SETTLE,
+        _rejected(InsufficientFunds),
+        UNKNOWN,
+        ("302 error", "408 error", "425 error", "499 error"),
+    ),
+    Case(
+        "unknown-error",
+        ANSWERS,
+        "An error of the provider's whose code nobody here knows, with HTTP 200 or 402, say",
+        "Nothing was done; but a payout, refund or card may have been made: see the next row.",
+        "Correct the request; the provider's words are in the error.",
+        _rejected(InvalidRequest),
+        _rejected(InvalidRequest),
+        ("200 nobody knows",),
+    ),
+    Case(
+        "unknown-error-payout",
+        ANSWERS,
+        "The same to a payout, refund or card, with a status that is no refusal (not 400, 401, 403, 404, 409, 422, 429 or "
+        "503)",
+        "It may have been carried out; it is never sent again.",
+        _SETTLE.removesuffix(" Repeat a read."),
+        write=UNKNOWN,
     ),
     Case(
         "odd-status",

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from gateway import CardTopUp, CustomerRequest, Money, WithdrawalRequest
+from gateway import CardTopUp, CryptoAddress, CustomerRequest, Money, WithdrawalRequest
 from gateway.contracts import RateLimit
 from gateway.errors import RateLimited
 from gateway.plugins import load_plugins
 from support.colours import Opened
 from support.loopback import Answer, Bytes, Hold, Loopback, Play, Seen, Trickle, refusing, self_signed
-from support.toy import KEY, TICKER, account, answers, good, provider, toy_plugins
+from support.toy import KEY, TICKER, account, answers, good, provider, toy_plugins, wrong
 from support.virtual import VirtualClock
 from weather.matrix import Case
 from weather.playing import Plays, Shopkeeper, Stage, ends, read, write
@@ -31,6 +31,17 @@ def nobody_there(case: Case, stage: Stage) -> None:
         ends(case.read, lambda: read(gw, deadline=_SHORT))
         assert ends(case.write, lambda: write(gw, deadline=_SHORT)).retryable
         assert [entry.state for entry in gw.journal.list()] == ["intended"]
+
+
+@PLAYS.row("unknown-error-payout")
+def unknown_error_payout(case: Case, stage: Stage) -> None:
+    to = CryptoAddress("TNPeeaaFB7K9cmo4uQpcU32zGK8G1NYqeL")
+    for status in (200, 402):
+        asked = WithdrawalRequest(reference=f"payout-{status}", amount=Money("1", "USDT@tron"), to=to)
+        with Loopback(every=wrong("nobody-knows", "no", status)) as server, stage.shop(server) as gw:
+            for _ in range(2):
+                ends(case.write, lambda asked=asked, gw=gw: gw.withdrawals.create(asked, account="shop"))
+            assert len(server.requests) == 1
 
 
 @PLAYS.row("no-such-name")
