@@ -39,6 +39,7 @@ _LONGEST_PAUSE = 60.0
 _LONGEST_RENEWAL = 10.0
 _HURRIED = 1.0
 _TIME_TO_TRY = 5.0
+_JUST_NOW = 1.0
 
 
 class Obtain(Protocol):
@@ -48,10 +49,21 @@ class Obtain(Protocol):
 
 
 class _Failed(NamedTuple):
-    """`hurried`: the one who tried had no time left, which says little to those who have."""
+    """`hurried`: the one who tried had no time left, which says little to those who have. `at` is of the monotonic
+    clock.
+    """
 
     error: GatewayError
     hurried: bool
+    at: float
+
+    def tells(self, deadline: Deadline) -> bool:
+        """Whether one who may take so long need not try."""
+        return not self.hurried or deadline.remaining() <= _TIME_TO_TRY
+
+    def just_after(self, began: float, now: float) -> bool:
+        """Whether it came after a call began, and just now."""
+        return began < self.at > now - _JUST_NOW
 
 
 class Logins:
@@ -93,13 +105,17 @@ class Logins:
             self._failures, self._not_before = 0, float("-inf")
 
 
-def ready(account: OpenAccount, held: HeldKey, deadline: Deadline, obtain: Obtain) -> Flow[GatewayError | None]:
-    """See that the key can sign. Returns why it cannot: what became of the login."""
+def ready(
+    account: OpenAccount, held: HeldKey, deadline: Deadline, obtain: Obtain, *, began: float
+) -> Flow[GatewayError | None]:
+    """See that the key can sign, for a call that `began` then (of the monotonic clock). Returns why it cannot: what
+    became of the login.
+    """
     auth, logins = held.login, held.logins
     if auth is None or not auth.login_due():
         return None
     if auth.login_needed():
-        return (yield from _needed(account, held, auth, deadline, obtain))
+        return (yield from _needed(account, held, auth, deadline, obtain, began))
     if logins.begin_renewal(account.clock.monotonic()):
         try:
             yield from _renewed(account, held, auth, deadline, obtain)
@@ -109,7 +125,7 @@ def ready(account: OpenAccount, held: HeldKey, deadline: Deadline, obtain: Obtai
 
 
 def _needed(
-    account: OpenAccount, held: HeldKey, auth: LoginAuth, deadline: Deadline, obtain: Obtain
+    account: OpenAccount, held: HeldKey, auth: LoginAuth, deadline: Deadline, obtain: Obtain, began: float
 ) -> Flow[GatewayError | None]:
     lane, known = _lane(account, held), held.logins.failed
     try:
@@ -119,15 +135,16 @@ def _needed(
     try:
         if not auth.login_needed():
             return None
-        failed = held.logins.failed
-        if failed is not None and failed is not known and not (failed.hurried and deadline.remaining() > _TIME_TO_TRY):
+        failed, now = held.logins.failed, account.clock.monotonic()
+        # One who was on the way to the door when the others were told is one of them.
+        if failed is not None and (failed is not known or failed.just_after(began, now)) and failed.tells(deadline):
             return failed.error
         try:
             yield from obtain(deadline, once=False)
         except GatewayError as error:
             # Without its traceback, which would keep alive all that this call holds.
             copy = GatewayError.from_dict(error.to_dict())
-            held.logins.failed = _Failed(copy, deadline.remaining() < _HURRIED)
+            held.logins.failed = _Failed(copy, deadline.remaining() < _HURRIED, account.clock.monotonic())
             return copy
         yield from _obtained(account, held)
         return None

@@ -76,6 +76,7 @@ class Performance:
         self.permissions = permissions if permissions is not None else needed(name)
         self.key = key
         self.once = once
+        self.began = account.clock.monotonic()
 
 
 def needed(operation: str) -> frozenset[Permission]:
@@ -265,7 +266,7 @@ def _login(run: Performance, held: HeldKey, sending: int) -> Flow[GatewayError |
     def obtain(deadline: Deadline, *, once: bool) -> Flow[Any]:
         return perform(Performance(run.account, "keys.issue", deadline, once=once), Begun(auth.login()))
 
-    error = yield from logins.ready(run.account, held, run.deadline, obtain)
+    error = yield from logins.ready(run.account, held, run.deadline, obtain, began=run.began)
     return error and logins.failure(run.account, held, error, run.name, again=sending > 1)
 
 
