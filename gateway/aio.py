@@ -844,14 +844,15 @@ class Keys(_Namespace):
         label: str | None = None,
         kind: str | None = None,
         permissions: Iterable[Permission | str] | None = None,
-        networks: Iterable[str] | None = None,
+        networks: Iterable[str] | Literal["any"] | None = None,
         pool: str = "default",
     ) -> KeyGuide:
         """The provider's own steps for `create`, `edit`, `revoke`, `delete` or `delete-all`, filled in for this key.
         Sends nothing.
 
-        Raises InvalidRequest for a label, permission or network that the provider's keys cannot have, and
-        UnsupportedOperation where no steps are known.
+        Raises InvalidRequest for a label, permission or network that the provider's keys cannot have,
+        UnsupportedOperation where no steps are known, and NotFound where a key is to be changed that the ring does not
+        have, unless all that it is to be is said.
         """
         from gateway.models.keys import KeyAction
 

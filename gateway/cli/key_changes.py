@@ -134,7 +134,7 @@ def edit(
                 label=label,
                 kind=key.kind,
                 permissions=permission or key.permissions,
-                networks=None if any_ip else ip or key.networks,
+                networks="any" if any_ip else ip or key.networks,
                 pool=key.pool,
             )
             _ask_whether_done(here, steps, "Was the key changed like this at the provider?", yes=yes)
@@ -210,7 +210,7 @@ def retire(
         key = gateway.keys.get(label, account=name)
         others = [one.label for one in gateway.keys.list(account=name) if one.label != label and one.state == "active"]
         left = f"left are {', '.join(others)}" if others else "no other active key is left"
-        here.confirm(f"Give the key {key.label} of {chosen(gateway, name)} no new work ({left})?", yes=yes)
+        here.confirm(f"Give the key {key.label} of {_whose(gateway, key)} no new work ({left})?", yes=yes)
         key = gateway.keys.retire(label, account=name)
         here.done(f"the key {label} is retiring", seen(name, label))
     here.output.one(key, ONE, data_of)
@@ -254,9 +254,9 @@ def revoke(
     with here.gateway() as gateway:
         name = only_account(gateway, account)
         key = gateway.keys.get(label, account=name)
-        by_call = gateway.account(name).capabilities.get("keys.revoke").support is Support.SUPPORTED
+        by_call = _ends_by_call(gateway, key)
         if by_call:
-            here.confirm(f"End the key {label} of {chosen(gateway, name)}, and erase its secret?", yes=yes)
+            here.confirm(f"End the key {label} of {_whose(gateway, key)}, and erase its secret?", yes=yes)
         try:
             key = gateway.keys.revoke(label, account=name, ended=ended, force=force, deadline=deadline)
         except UnsupportedOperation as error:
@@ -418,6 +418,22 @@ def rotated_text(rotation: Rotation) -> str:
 # What is asked
 
 
+def _whose(gateway: Gateway, key: ApiKey) -> str:
+    """The account as it is chosen; the key's own where the settings have none of its name any more."""
+    if key.account in gateway.accounts:
+        return chosen(gateway, key.account)
+    return f"{key.account} ({key.provider}, {key.environment}; not in the settings)"
+
+
+def _ends_by_call(gateway: Gateway, key: ApiKey) -> bool:
+    """Whether revoking it sends a call: never for a key that the account cannot use as it is now."""
+    if key.account not in gateway.accounts:
+        return False
+    handle = gateway.account(key.account)
+    own = (key.provider, key.environment) == (handle.provider, handle.environment)
+    return own and handle.capabilities.get("keys.revoke").support is Support.SUPPORTED
+
+
 def _ask_whether_done(here: Session, guide: KeyGuide, question: str, *, yes: bool) -> None:
     if not yes and here.can_ask():
         _tell(guide_text(guide, title_of(guide.provider)))
@@ -438,10 +454,10 @@ def _ask_whether_ended(here: Session, gateway: Gateway, key: ApiKey, unknown: Un
 def _typed_name(here: Session, gateway: Gateway, account: str) -> str:
     if not here.can_ask():
         misuse("this is confirmed by the account's name, and nobody can be asked here", hint="--confirm NAME")
-    gateway.account(account)  # raises for one that there is not
-    labels = [key.label for key in gateway.keys.list(account=account) if key.origin != "configured"]
+    keys = [key for key in gateway.keys.list(account=account) if key.origin != "configured"]  # raises for no account
+    whose = _whose(gateway, keys[0]) if keys else account
     _tell(
-        f"Forget these keys of {chosen(gateway, account)} and erase their secrets: {', '.join(labels) or 'none'}.\n"
+        f"Forget these keys of {whose} and erase their secrets: {', '.join(key.label for key in keys) or 'none'}.\n"
         f"They stay valid at the provider: `gateway keys guide delete-all --account {quote(account)}`."
     )
     sys.stderr.write("To go on, type the account's name: ")

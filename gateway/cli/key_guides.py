@@ -51,6 +51,8 @@ def guide_text(guide: KeyGuide, title: str, keeping: str = "") -> str:
     steps = numbered(guide.steps)
     key = f"the key {guide.label}" if guide.label is not None else "a key"
     head = [f"{shown(title)}, account {guide.account}: {_AIMS[guide.action].format(key)}"]
+    if guide.label is not None and not guide.in_ring and guide.action is not KeyAction.CREATE:
+        head.append(f"The ring of {guide.account} has no key {guide.label}: look whether the label is right")
     if guide.action in (KeyAction.CREATE, KeyAction.EDIT):
         head += [f"It may: {shown(guide.permissions)}"] if guide.permissions is not None else []
         head += [f"From: {network_words(guide.networks)}"]

@@ -220,6 +220,8 @@ class KeyGuide(Result):
     action: KeyAction
     label: str | None = None
     """The key's, where one was named."""
+    in_ring: bool = False
+    """Whether the account's ring has a key of this label, which is to be changed or ended."""
     kind: str
     """As in ApiKey."""
     parts: Mapping[str, str] = Field(default_factory=dict)

@@ -169,6 +169,13 @@ def test_a_guide_for_what_cannot_be(told: Told) -> None:
     assert told("keys", "guide", "burn", *EMIREX).exit_code == 2
 
 
+def test_a_guide_for_a_key_that_the_ring_does_not_have(told: Told) -> None:
+    typo = (*EMIREX, "--label", "Typo9x")
+    assert "The ring of emirex has no key Typo9x" in told("keys", "guide", "revoke", *typo).stdout
+    assert failure(told("keys", "guide", "edit", *typo, "--json"))["error"] == "NotFound"
+    assert "has no key" not in told("keys", "guide", "create", *typo).stdout
+
+
 # Keeping a key that was made
 
 

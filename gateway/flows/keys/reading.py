@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from gateway.accounts import OpenAccount
-from gateway.contracts.keys import GuideRequest, VerifiesKeys
+from gateway.contracts.keys import GuideRequest, KeyRules, VerifiesKeys
 from gateway.core import Core
 from gateway.engine import keys as engine
 from gateway.engine.effects import Block, Flow, transact
 from gateway.engine.perform import Begun, Performance, perform
-from gateway.errors import AuthenticationFailed, UnsupportedOperation, VaultError
-from gateway.flows.keys.rings import attempt, begun, find, opened_key, require_in_force, row_of, wrong_state
+from gateway.errors import AuthenticationFailed, NotFound, UnsupportedOperation, VaultError
+from gateway.flows.keys.rings import (
+    attempt,
+    begun,
+    find,
+    foreign,
+    is_own,
+    opened_key,
+    require_in_force,
+    row_of,
+    wrong_state,
+)
 from gateway.flows.keys.terms import check_label, kind_of, networks_of, permissions_of
 from gateway.models.keys import ApiKey, KeyAction, KeyAudit, KeyGuide, KeyState, Permission
 from gateway.secrets import Secret
@@ -72,11 +82,11 @@ def guide(
     label: str | None,
     kind: str | None,
     permissions: Iterable[Permission | str] | None,
-    networks: Iterable[str] | None,
+    networks: Iterable[str] | Literal["any"] | None,
     pool: str,
 ) -> Flow[KeyGuide]:
     """The provider's own steps, filled in. Raises InvalidRequest for what its keys cannot have, UnsupportedOperation
-    where no steps are known.
+    where no steps are known, and NotFound where a key is to be changed of which nothing is known or said.
     """
     opened = core.account(account)
     rules = opened.key_rules()
@@ -84,11 +94,17 @@ def guide(
     if label is not None and action is not KeyAction.CREATE:
         rows = yield from transact(lambda connection: store.listed(connection, account, core.now()))
         known = next((row.key for row in rows if row.key.label == label), None)
+        if known is not None and not is_own(opened, known):
+            raise foreign(opened, known)
+    if action is KeyAction.EDIT and known is None:
+        _require_said(opened, rules, label, permissions, networks)
     if kind is None and action is not KeyAction.CREATE:
         kind = known.kind if known is not None else rules.kinds[0].name  # it is the same for all
     chosen = kind_of(opened, kind)
     wanted = known.permissions if known is not None and permissions is None else permissions_of(opened, permissions)
-    places = known.networks if known is not None and networks is None else networks_of(opened, networks)
+    places = networks_of(opened, None if networks == "any" else networks)
+    if known is not None and networks is None:
+        places = known.networks
     if action is KeyAction.CREATE and label is not None:
         check_label(opened, label)
     steps = rules.guide(
@@ -107,6 +123,7 @@ def guide(
         provider=opened.provider.name,
         action=action,
         label=label,
+        in_ring=known is not None,
         kind=chosen.name,
         parts={part.name: part.title for part in chosen.parts} if action is KeyAction.CREATE else {},
         permissions=wanted if rules.permissions is not None else None,
@@ -115,6 +132,26 @@ def guide(
         steps=steps,
         source=rules.source,
         grade=rules.grade,
+    )
+
+
+def _require_said(
+    opened: OpenAccount,
+    rules: KeyRules,
+    label: str | None,
+    permissions: Iterable[Permission | str] | None,
+    networks: Iterable[str] | Literal["any"] | None,
+) -> None:
+    """Raises NotFound where the steps would have to make up what a key is to be, and so widen what it may do."""
+    missing = ["permissions"] if permissions is None and rules.permissions is not None else []
+    missing += ["addresses"] if networks is None and rules.restricts_addresses else []
+    if not missing:
+        return
+    key = f"the ring of {opened.name} has no key {label!r}" if label is not None else "no key was named"
+    raise NotFound(
+        f"{key}: which {' and '.join(missing)} it is to have is not known",
+        account=opened.name,
+        hint=f"`gateway keys list --account {opened.name}` shows the labels; of a key that is not in the ring, say all",
     )
 
 
@@ -140,6 +177,7 @@ def ending(core: Core, opened: OpenAccount, key: ApiKey) -> Flow[KeyGuide]:
             provider=opened.provider.name,
             action=KeyAction.REVOKE,
             label=key.label,
+            in_ring=True,
             kind=key.kind,
             steps=(),
             source=rules.source,
