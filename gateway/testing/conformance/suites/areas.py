@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.errors import GatewayError
-from gateway.testing.conformance.bench import Bench
+from gateway.models import OrderException, OrderStatus, ProviderOrder
+from gateway.testing.conformance.bench import Bench, Play
+from gateway.testing.conformance.calls import Call
 from gateway.testing.conformance.cases import Case, Suite, check
 from gateway.testing.conformance.colours import COLOURS
 from gateway.testing.conformance.faults import fault
 from gateway.testing.conformance.suites.accounts import AccountsSuite
 from gateway.testing.conformance.suites.authentication import AuthenticationSuite
 from gateway.testing.conformance.suites.callbacks import CallbacksSuite
+from gateway.testing.conformance.suites.evidence import run_of
 from gateway.testing.conformance.suites.exercised import ExercisedSuite
 from gateway.testing.conformance.suites.operations import OperationsSuite
 from gateway.testing.conformance.suites.rates import RateLimitSuite
@@ -33,6 +36,9 @@ __all__ = [
     "WalletsSuite",
     "WithdrawalsSuite",
 ]
+
+
+_UNUSUAL = {"under": OrderException.PARTIAL, "over": OrderException.OVER}
 
 
 def _ends(suite: Suite) -> Any:
@@ -76,6 +82,26 @@ class OrdersSuite(OperationsSuite):
                 found=f"{seen.status}; {'; '.join(seen.warnings)}",
                 look_at="the adapter's table of status words, and its get_order",
             )
+        if how in _UNUSUAL and wanted == OrderStatus.PAID and "exact" in bench.subject.ends:
+            _is_called_unusual(play, how, calls["orders.get", ""])
+
+
+def _is_called_unusual(play: Play, how: str, call: Call) -> None:
+    """Where the provider has a word of its own for it, the adapter says so too, and not only that it is paid."""
+    shown: ProviderOrder = run_of(play, call).result
+    if _UNUSUAL[how] in shown.exceptions:
+        return
+    usual = call.prepare(play)
+    play.pay(usual.provider_id)
+    word = play.gw.orders.fetch(account=play.account, provider_id=usual.provider_id).provider_status
+    if shown.provider_status != word:
+        fault(
+            f"after {how} in the sandbox the provider says {shown.provider_status!r}, and {word!r} when an order is "
+            "paid exactly; the adapter shows both alike",
+            expected=f"OrderException.{_UNUSUAL[how].name} in `exceptions`",
+            found=", ".join(sorted(shown.exceptions)) or "no exception",
+            look_at="the adapter's table of status words",
+        )
 
 
 class RefundsSuite(OperationsSuite):
