@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.capabilities import OPERATIONS
 from gateway.errors import (
     GatewayError,
     MalformedResponse,
@@ -13,16 +14,17 @@ from gateway.errors import (
     OutcomeUnknown,
     ProviderUnavailable,
 )
-from gateway.exchange import Request
+from gateway.exchange import Request, Response
+from gateway.models.keys import Permission
 from gateway.testing import faults
-from gateway.testing.conformance.bench import Bench, Play
+from gateway.testing.conformance.bench import Bench, Play, adapter_of
 from gateway.testing.conformance.calls import Call
 from gateway.testing.conformance.cases import Case, Suite, check, over
 from gateway.testing.conformance.colours import SYNC
 from gateway.testing.conformance.faults import fault
 from gateway.testing.conformance.subject import DocumentedFailure, Subject
 from gateway.testing.conformance.suites.evidence import arrivals, call_of, is_the_call, raised_by, said
-from gateway.testing.conformance.tap import written
+from gateway.testing.conformance.tap import leaves, replaced, written
 from gateway.testing.conformance.watching import nothing
 
 __all__ = ["FAULTS", "OutcomesSuite", "Weather"]
@@ -100,6 +102,14 @@ FAULTS = (
 """The outcomes of docs/architecture.md, "What an answer means"."""
 
 
+_OPEN = (302, 408, 425, 499)
+"""After these a write may have been carried out, whatever the body says."""
+_TELLS_NOTHING = (200, 402)
+"""Statuses that do not say by themselves that a payout was refused; an error that nobody knows does not either."""
+_NOBODY_KNOWS = "a-code-nobody-knows"
+_NUMBER_NOBODY_KNOWS = 987654
+
+
 def _weathers(subject: Subject, call: Call) -> Iterable[tuple[str, Weather]]:
     for weather in FAULTS:
         if (weather.write if call.is_write else weather.read) is not None:
@@ -114,6 +124,50 @@ def _failures(subject: Subject, call: Call) -> Iterable[tuple[str, DocumentedFai
     for number, failure in enumerate(subject.failures, 1):
         if failure.operation == call.operation:
             yield f"{failure.status}-{failure.raises.__name__}-{number}", failure
+
+
+def _is_write(call: Call) -> bool:
+    return call.is_write and not call.operation.startswith("keys.")
+
+
+def _pays_out(call: Call) -> bool:
+    return call.is_write and OPERATIONS[call.operation].permission is Permission.WITHDRAW
+
+
+def _errors(subject: Subject, call: Call) -> list[DocumentedFailure]:
+    """Documented errors to answer this call with: its own first, then what other calls have."""
+    own = [failure for failure in subject.failures if failure.operation == call.operation]
+    return [*own, *(failure for failure in subject.failures if failure.operation != call.operation)]
+
+
+def _strange(bench: Bench, call: Call) -> Iterator[str]:
+    """Errors as the provider writes them, with codes and words that it does not have. A word without which the adapter
+    sees no error at all, such as `"status": "error"`, is left as it is.
+    """
+    adapter = adapter_of(bench.subject, bench.settings)
+
+    def is_error(body: Any) -> bool:
+        try:
+            return adapter.read_failure(Response(200, {}, written(body))) is not None
+        except Exception:  # the engine makes an answer that cannot be read of it
+            return False
+
+    for failure in _errors(bench.subject, call):
+        if isinstance(failure.body, str):
+            continue
+        others = [
+            (path, _NOBODY_KNOWS if isinstance(value, str) else _NUMBER_NOBODY_KNOWS)
+            for path, value in leaves(failure.body)
+            if isinstance(value, (str, int)) and not isinstance(value, bool)
+        ]
+        made = [_with(failure.body, [other for other in others if other is not kept]) for kept in (None, *others)]
+        yield written(next((body for body in made if is_error(body)), made[0])).decode()
+
+
+def _with(body: Any, changes: Iterable[tuple[tuple[str | int, ...], Any]]) -> Any:
+    for path, value in changes:
+        body = replaced(body, path, value)
+    return body
 
 
 class OutcomesSuite(Suite):
@@ -168,6 +222,39 @@ class OutcomesSuite(Suite):
         if struck[0].write and not raised.retryable and arrived != 1:
             fault(f"{call.name} was sent {arrived} times after {answered}", expected="once")
 
+    @check(over(_is_write, colours=[SYNC]))
+    def test_an_answer_that_leaves_a_write_open_is_no_refusal(self, bench: Bench, case: Case) -> None:
+        call = call_of(case)
+        errors = _errors(bench.subject, call)[:1]
+        for status in _OPEN:
+            for failure in errors:
+                body = failure.body if isinstance(failure.body, str) else written(failure.body).decode()
+                _is_left_open(
+                    bench, call, status, body, "whatever its body says: it may have been carried out all the same"
+                )
+
+    @check(over(_pays_out, colours=[SYNC]))
+    def test_an_error_nobody_knows_is_no_refusal_of_a_payout(self, bench: Bench, case: Case) -> None:
+        call = call_of(case)
+        bench.start()
+        bodies = list(dict.fromkeys(_strange(bench, call)))
+        if not bodies and not bench.subject.nothing_documented.get("failures"):
+            fault(
+                f"{call.name}: there is no error to answer it with that nobody knows",
+                expected="a DocumentedFailure in `failures` of the Subject with a code or words in its body",
+                look_at="the provider's documentation; where it names no error, nothing_documented says so",
+            )
+        for body in bodies[:4]:
+            for status in _TELLS_NOTHING:
+                _is_left_open(
+                    bench,
+                    call,
+                    status,
+                    body,
+                    "a code or words that nobody knows do not say that nothing was done, and it would be made a second "
+                    "time",
+                )
+
     @check(over(what=_weathers, only=_is_tried))
     def test_what_goes_wrong_on_the_way_is_told_as_it_is(self, bench: Bench, case: Case) -> None:
         call, weather = call_of(case), case.what
@@ -197,6 +284,31 @@ class OutcomesSuite(Suite):
             )
         if wanted == "unknown" and call.has_reference:
             _is_not_sent_again(bench, call, weather, lambda: ask(reference), struck[0])
+
+
+def _is_left_open(bench: Bench, call: Call, status: int, body: str, why: str) -> None:
+    play = bench.play(SYNC)
+    prepared = call.prepare(play)
+    answer = faults.Status(status=status, body=body, times=1, headers={"Content-Type": "application/json"})
+    struck = bench.strike(play, call.operation, answer, lambda request: is_the_call(call, request))
+    before = len(bench.received())
+    raised = raised_by(lambda: call.make(play, prepared))
+    play.watch.strike = nothing
+    bench.server.faults(bench.name).clear()
+    if not struck or not struck[0].write:
+        return  # other checks are about a write that is none
+    if not isinstance(raised, OutcomeUnknown):
+        fault(
+            f"{call.name}: the answer HTTP {status} {body[:200]} was told as "
+            + ("a result" if raised is None else "a refusal"),
+            expected=f"OutcomeUnknown, {why}",
+            found=repr(raised),
+            look_at="read_failure of the adapter: `recognised=False` in the Failure for what its table does not know; "
+            "and except clauses in its operations",
+        )
+    arrived = arrivals(bench, struck[0], before)
+    if arrived != 1:
+        fault(f"{call.name} was sent {arrived} times after HTTP {status} {body[:200]}", expected="once")
 
 
 def _asking(play: Play, call: Call, prepared: Any) -> tuple[str, Any]:
