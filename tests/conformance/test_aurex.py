@@ -40,10 +40,11 @@ class Aurex(Subject):
     withdrawals = {"card": {"amount": "50 USD"}}
     card = {"name": "Travel", "initial_balance": "100 USD"}
     per_customer = frozenset({"orders.create", "orders.list", "wallets.list"})
-    # A deposit is in the coin, and its amount in USD; a top-up has a number alone.
+    # A deposit is in the coin, and its amount in USD; a top-up and a card have a number alone.
     unsent = {
         "orders.create:coin-without-network": frozenset({"price.asset"}),
         "withdrawals.create:card": frozenset({"amount.asset"}),
+        "cards.create": frozenset({"initial_balance.asset"}),
     }
     fields = {
         "wallets.list": {

@@ -25,6 +25,7 @@ AREAS = {
     "destinations": "Where money goes, and what is shown",
     "writes": "Writes",
     "refunds": "Refunds",
+    "denominations": "Currencies and networks",
     "marks": "What a provider recognises a repetition by",
     "statuses": "Words of the provider",
     "callbacks": "Callbacks",

@@ -16,6 +16,7 @@ from gateway.testing.conformance.cases import Case, check, over
 from gateway.testing.conformance.colours import SYNC
 from gateway.testing.conformance.faults import fault
 from gateway.testing.conformance.places import sent_places
+from gateway.testing.conformance.suites.denominated import DenominatedSuite, names_the_network
 from gateway.testing.conformance.suites.evidence import call_of, raised_by, said
 from gateway.testing.conformance.suites.refunding import RefundingSuite
 from gateway.testing.conformance.suites.repetition import RepetitionSuite
@@ -28,10 +29,10 @@ _MEMO = "730155"
 
 
 def _moves_money(call: Call) -> bool:
-    return call.operation in ("orders.create", "withdrawals.create") and call.has_reference
+    return call.operation in ("orders.create", "withdrawals.create", "cards.create") and call.has_reference
 
 
-class SentSuite(RepetitionSuite, RefundingSuite):
+class SentSuite(DenominatedSuite, RepetitionSuite, RefundingSuite):
     """What leaves is what was asked for."""
 
     turn = 6
@@ -59,7 +60,9 @@ def _left_as_asked(bench: Bench, play: Play, call: Call, asked: Any, *, refusabl
         fault(
             f"{call.name} failed although nothing went wrong: {type(raised).__name__}: {raised}",
             found=f"memo {_MEMO}" if refusable else "",
-            look_at="memos: what the provider has no field for is refused with InvalidRequest before anything leaves",
+            look_at="memos: what the provider has no field for is refused with InvalidRequest before anything leaves"
+            if refusable
+            else "the sample of this row",
         )
     places = {(one.method, bench.path_of(one)) for one in _writes(play, call)}
     sent = [one for one in bench.tapped.exchanges[before:] if (one.method, one.path) in places]
@@ -83,6 +86,23 @@ def _left_as_asked(bench: Bench, play: Play, call: Call, asked: Any, *, refusabl
                 look_at="what the adapter makes of it; how the provider calls a coin is said in `coins` of the "
                 "Subject, and what it does not take in `unsent`",
             )
+    for part, asset in _assets(call, asked):
+        if part in unsent or asset.code in bench.subject.coins or names_the_network(asset, texts):
+            continue
+        fault(
+            f"{call.name}: {part} was asked to be {asset}, and nothing that left says over which network",
+            expected=f"a field that names {asset.network}, or in the Subject what the provider calls {asset}",
+            found=", ".join(map(str, sent)),
+            look_at=f'coins = {{"{asset}": ("{asset.symbol}", "…")}} of the Subject: all that has to leave for it, '
+            f'which is ("{asset.symbol}",) where the documentation has one network alone',
+        )
+
+
+def _assets(call: Call, asked: Any) -> Iterator[tuple[str, Asset]]:
+    for name in call.amounts:
+        yield f"{name}.asset", getattr(asked, name).asset
+    if getattr(asked, "pay_with", None) is not None:
+        yield "pay_with", asked.pay_with
 
 
 def _parts(bench: Bench, call: Call, asked: Any) -> Iterator[tuple[str, Any]]:
