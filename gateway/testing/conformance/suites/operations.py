@@ -30,6 +30,7 @@ from gateway.testing.conformance.suites.outcomes import OutcomesSuite
 from gateway.testing.conformance.suites.rows import RowsSuite
 from gateway.testing.conformance.suites.sent import SentSuite
 from gateway.testing.conformance.suites.shown import ShownSuite
+from gateway.testing.conformance.suites.times import TimesSuite
 from gateway.testing.conformance.tap import leaves, replaced, written
 
 __all__ = ["OperationsSuite"]
@@ -71,6 +72,7 @@ class OperationsSuite(
     FiguresSuite,
     CoinsSuite,
     RowsSuite,
+    TimesSuite,
     ApartSuite,
     OutcomesSuite,
 ):
