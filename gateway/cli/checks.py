@@ -262,6 +262,8 @@ def headroom(handle: AccountHandle) -> Finding:
     free, limit = handle.rate_headroom(), handle.rate_limit
     if limit is None or free is None:
         return Finding("rate", Level.OK, "the provider declares no limit", account=handle.name)
+    if handle.has_ring and not handle._account.ring.in_use():  # told with the keys
+        return Finding("rate", Level.OK, "no key is used, so no call is counted", account=handle.name)
     words = f"{free} of {limit.requests} calls within {limit.seconds} s are free"
     if free:
         return Finding("rate", Level.OK, words, account=handle.name)

@@ -110,6 +110,7 @@ def _configured(
     with Gateway(settings=opened, plugins=plugins) as gateway:
         for name, table in tables.items():
             yield from _account(gateway, plugins, name, table, _tables(in_file).get(name), found, kept)
+    yield from key_checks.without_account(kept, tables)
 
 
 def _vault(data: Mapping[str, Any]) -> VaultSettings | None:

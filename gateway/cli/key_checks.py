@@ -21,7 +21,7 @@ from gateway.models.keys import ApiKey, KeyState, Permission
 from gateway.references import References
 from gateway.store.keys import KeyRow
 
-__all__ = ["LONG_RETIRED", "Kept", "kept", "ring_checked"]
+__all__ = ["LONG_RETIRED", "Kept", "kept", "ring_checked", "without_account"]
 
 LONG_RETIRED = timedelta(days=7)
 """How long a retired key may still be valid at its provider before it is told: work in flight has ended long before."""
@@ -66,17 +66,71 @@ def _rows(store: str, now: datetime) -> list[KeyRow] | None:
 
 def ring_checked(account: OpenAccount, kept: Kept, settings: KeySettings, now: datetime) -> Iterator[Finding]:
     """All that can be said of the account's ring; nothing where it has none."""
-    if kept.rows is None or account.provider.keys is None:
-        return
-    rows = [row for row in kept.rows if row.key.account == account.name]
-    if account.works_with_ring:
-        found = list(_Ring(account, account.provider.keys, rows, kept, settings, now).findings())
-    else:
-        found = list(_unused(account, rows))
+    rows = [row for row in kept.rows or () if row.key.account == account.name]
+    own = [row for row in rows if _is_own(account, row.key)]
+    found = [*_strangers(account, rows), *_not_erased(rows, kept)]
+    if kept.rows is not None and account.provider.keys is not None:
+        if account.works_with_ring:
+            found += _Ring(account, account.provider.keys, own, kept, settings, now).findings()
+        else:
+            found += _unused(account, own)
+        if account.works_with_ring and not found:
+            active = sum(row.key.state is KeyState.ACTIVE for row in own)
+            found = [Finding("keys", Level.OK, f"active keys in the ring: {active}", account=account.name)]
     yield from found
-    if account.works_with_ring and not found:
-        active = sum(row.key.state is KeyState.ACTIVE for row in rows)
-        yield Finding("keys", Level.OK, f"active keys in the ring: {active}", account=account.name)
+
+
+def without_account(kept: Kept, accounts: Collection[str]) -> Iterator[Finding]:
+    """Keys of accounts that the settings have no more: nobody uses them, and their secrets are still there."""
+    gone = sorted({row.key.account for row in kept.rows or ()} - set(accounts))
+    for name in gone:
+        rows = [row for row in kept.rows or () if row.key.account == name]
+        left = [row.key.label for row in rows if row.key.state is not KeyState.REVOKED]
+        if left:
+            yield Finding(
+                "keys",
+                Level.WARNING,
+                f"the settings have no account of this name, and the store has keys of it: {', '.join(left)}",
+                f"end them at the provider, then `gateway keys delete-all --account {name}`; or configure it again",
+                name,
+            )
+        yield from _not_erased(rows, kept)
+
+
+def _is_own(account: OpenAccount, key: ApiKey) -> bool:
+    return key.environment is account.environment and key.provider == account.provider.name
+
+
+def _strangers(account: OpenAccount, rows: Sequence[KeyRow]) -> Iterator[Finding]:
+    """Keys from before the account was of another environment or provider."""
+    for key in (row.key for row in rows if not _is_own(account, row.key) and row.key.state is not KeyState.REVOKED):
+        named = f"{key.label} --account {account.name}"
+        retire = "" if key.state is KeyState.EXPIRED else f"`gateway keys retire {named}` and "
+        yield Finding(
+            "keys",
+            Level.WARNING,
+            f"{key.label} is of {key.provider}, {key.environment}, and never used: "
+            f"the account is of {account.provider.name}, {account.environment}",
+            f"give that environment an account of its own; or end it at the provider, then {retire}"
+            f"`gateway keys revoke {named} --ended`",
+            account.name,
+        )
+
+
+def _not_erased(rows: Sequence[KeyRow], kept: Kept) -> Iterator[Finding]:
+    """Revoked keys whose secrets the vault still has: erasing them failed, or the vault was put back."""
+    for row in rows:
+        if row.key.state is KeyState.REVOKED and any(
+            place in (kept.secrets or ()) for place in secret_names(row).values()
+        ):
+            label, account = row.key.label, row.key.account
+            yield Finding(
+                "keys",
+                Level.WARNING,
+                f"{label} is revoked, and its secret is still in the vault",
+                f"`gateway keys revoke {label} --account {account} --ended` erases it",
+                account,
+            )
 
 
 def _unused(account: OpenAccount, rows: Sequence[KeyRow]) -> Iterator[Finding]:
@@ -108,8 +162,7 @@ class _Ring:
         self.settings = settings
         self.now = now
         self.name = account.name
-        self.strangers = [row.key for row in rows if not self._is_here(row.key)]
-        self.rows = [row for row in rows if self._is_here(row.key)]
+        self.rows = rows
         self.egress = account.ring.egress
         # As the ring's own, which is of the keys that are read when the account is used.
         self.pools = sorted({key.pool for key in self._signing(*_IN_FORCE)})
@@ -118,7 +171,6 @@ class _Ring:
     def findings(self) -> Iterator[Finding]:
         yield from self._empty()
         yield from self._several_pools()
-        yield from self._foreign()
         yield from self._without_secret()
         for key in self._in_state(KeyState.EXPIRED):
             yield self._told(
@@ -148,15 +200,6 @@ class _Ring:
             self._create(),
             self.name,
         )
-
-    def _foreign(self) -> Iterator[Finding]:
-        for key in self.strangers:
-            if key.state in _IN_FORCE:
-                yield self._told(
-                    f"{key.label} is of {key.provider}, {key.environment}, and never used: "
-                    f"the account is of {self.account.provider.name}, {self.account.environment}",
-                    "give that environment an account of its own, or `gateway keys revoke` it",
-                )
 
     def _without_secret(self) -> Iterator[Finding]:
         in_force = [row for row in self.rows if row.key.state in _IN_FORCE]
@@ -202,7 +245,7 @@ class _Ring:
     def _of_active(self, key: ApiKey) -> Iterator[Finding]:
         kind = self._kind(key)
         signs = kind is not None and not kind.for_callbacks
-        if key.networks is None and self.rules.restricts_addresses and signs:
+        if _is_open(key) and self.rules.restricts_addresses and signs:
             # A provider that knows addresses also says how they are changed.
             yield self._told(
                 f"{key.label} works from every address",
@@ -244,17 +287,16 @@ class _Ring:
             yield self._told(f"{key.label} {what} on {_day(made)}: that is long ago", replace)
 
     def _egress_unset(self) -> Iterator[Finding]:
-        confined = [key.label for key in self._in_state(KeyState.ACTIVE) if key.networks is not None]
-        if confined and not self.egress:
-            yield self._told(
-                f"which addresses requests leave from is not known, and keys admit some only: {', '.join(confined)}",
-                f'egress = ["..."] in accounts.{self.name}, or above all tables: the addresses that providers see',
-            )
+        if self.egress or not self.rules.restricts_addresses:
+            return
+        confined = [key.label for key in self._in_state(KeyState.ACTIVE) if not _is_open(key)]
+        only = f", and keys admit some only: {', '.join(confined)}" if confined else ""
+        yield self._told(
+            f"which addresses requests leave from is not known{only}",
+            f'egress = ["..."] in accounts.{self.name}, or above all tables: the addresses that providers see',
+        )
 
     # Which keys
-
-    def _is_here(self, key: ApiKey) -> bool:
-        return key.environment is self.account.environment and key.provider == self.account.provider.name
 
     def _in_state(self, state: KeyState) -> list[ApiKey]:
         return [row.key for row in self.rows if row.key.state is state]
@@ -283,6 +325,16 @@ class _Ring:
     def _guide(self, action: str, key: ApiKey | None = None) -> str:
         label = f" --label {key.label}" if key is not None else ""
         return f"`gateway keys guide {action} --account {self.name}{label}`"
+
+
+def _is_open(key: ApiKey) -> bool:
+    """Whether every IPv4 or every IPv6 address is admitted, in whatever pieces."""
+    if key.networks is None:
+        return True
+    found = [ipaddress.ip_network(network) for network in key.networks]
+    old = ipaddress.collapse_addresses(one for one in found if isinstance(one, ipaddress.IPv4Network))
+    new = ipaddress.collapse_addresses(one for one in found if isinstance(one, ipaddress.IPv6Network))
+    return any(one.prefixlen == 0 for one in old) or any(one.prefixlen == 0 for one in new)
 
 
 def _day(moment: datetime | None) -> str:

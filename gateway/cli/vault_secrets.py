@@ -63,7 +63,7 @@ def put(
     with storage_of(data, settings) as storage:
         vault = Vault(storage, master_key(settings))
         there = place in vault.names()
-        _require_no_key(data, place, "`gateway keys rotate` puts another key in its place")
+        _require_no_key(data, place, "`gateway keys rotate {} NEW` puts another key in its place")
         # Before it is asked for, so that nobody enters a secret that is not kept.
         if there and not replace:
             raise Conflict(
@@ -106,7 +106,7 @@ def forget(
         vault = Vault(storage, master_key(settings))
         if place not in vault.names():
             raise NotFound(f"the vault {vault.name} has no secret {name}", hint="`gateway vault check` lists them")
-        _require_no_key(data, place, "`gateway keys revoke` ends the key and erases its secret")
+        _require_no_key(data, place, "`gateway keys revoke {}` ends the key and erases its secret")
         used = "; the configuration refers to it" if f"vault:{name}" in _texts(data) else ""
         here.confirm(f"Forget the secret {name} of the vault {vault.name}, for good{used}?", yes=yes)
         vault.remove(*place)
@@ -126,16 +126,18 @@ def _name(text: str) -> Name:
 
 
 def _require_no_key(data: Mapping[str, Any], place: Name, hint: str) -> None:
-    """Raises Conflict when a key of a ring has its secret there. Where there is no store there is no ring."""
+    """Raises Conflict when a key of a ring has its secret there. Where there is no store there is no ring. In the hint,
+    {} is the key.
+    """
     key = _key_there(data, place)
     if key is None:
         return
     if key.state is KeyState.REVOKED:
-        hint = "the key is revoked: `gateway keys delete` forgets it, and what the vault still has of it"
+        hint = "the key is revoked: `gateway keys delete {}` forgets it, and what the vault still has of it"
     raise Conflict(
         f"{'/'.join(place)} is where the secret of the key {key.label} of the ring is kept; nothing was changed",
         account=key.account,
-        hint=hint,
+        hint=hint.format(f"{key.label} --account {key.account}"),
     )
 
 

@@ -74,8 +74,11 @@ class Shop:
         row = self.database.read(lambda connection: store.find(connection, "treasury", label, at))
         self.vault.put_many({place: Secret(f"{SECRET}-{place[1]}") for place in secret_names(row).values()})
 
+    def run(self, *words: str) -> Result:
+        return self._cli(*words)
+
     def report(self) -> list[dict[str, Any]]:
-        result = self._cli("doctor", "--json")
+        result = self.run("doctor", "--json")
         assert SECRET not in result.output
         found: list[dict[str, Any]] = json.loads(result.stdout)["checks"]
         assert all(row["todo"] for row in found if row["level"] != "ok")
@@ -122,6 +125,17 @@ def test_a_key_that_works_from_everywhere(good: Shop) -> None:
     good.put("Wide1", READ, networks=None)
     assert good.said() == ["Wide1 works from every address"]
     assert "`gateway keys guide edit --account treasury --label Wide1`" in good.todo("Wide1")
+
+
+@pytest.mark.parametrize(
+    "networks", [("0.0.0.0/0",), ("::/0",), (f"{HERE}/32", "0.0.0.0/0"), ("0.0.0.0/1", "128.0.0.0/1", "::1/128")]
+)
+def test_a_key_that_works_from_everywhere_in_other_words(good: Shop, networks: tuple[str, ...]) -> None:
+    good.configure(egress="::1" if "::/0" in networks else HERE)
+    good.put("Wide1", READ, networks=networks)
+    assert "Wide1 works from every address" in good.said()
+    good.put("Most1", READ, networks=("0.0.0.0/1", "128.0.0.0/2", "::1/128"))
+    assert "Most1 works from every address" not in good.said()
 
 
 @pytest.mark.parametrize(("provider", "kind"), [("aurex", "bearer"), ("aurpay", "api-key"), ("aurpay", "signature")])
@@ -237,8 +251,10 @@ def test_the_gateways_egress_is_that_of_its_accounts(good: Shop) -> None:
 
 def test_no_egress_and_no_confined_key(ring: Shop) -> None:
     ring.configure(egress=None)
+    unknown = "which addresses requests leave from is not known"
+    assert ring.said() == [unknown]
     ring.put("Read1", READ, networks=None)
-    assert ring.said() == ["Read1 works from every address"]
+    assert ring.said() == ["Read1 works from every address", unknown]
 
 
 def test_a_key_for_another_address(good: Shop) -> None:
@@ -297,7 +313,21 @@ def test_a_retired_key_that_was_never_revoked(good: Shop, ago: timedelta, told: 
 
 def test_a_revoked_key_is_over(good: Shop) -> None:
     good.put("Done1", READ, networks=None, state=KeyState.REVOKED, expires_at=NOW - timedelta(days=9))
+    good.vault.remove_many([("treasury", "Done1")])
     assert good.said() == []
+
+
+def test_a_revoked_key_whose_secret_is_still_there(good: Shop, server: SandboxServer) -> None:
+    """Erasing it failed, or the vault was put back."""
+    good.put("Done1", READ, state=KeyState.REVOKED)
+    told = "Done1 is revoked, and its secret is still in the vault"
+    assert good.said() == [told]
+    assert good.todo(told) == "`gateway keys revoke Done1 --account treasury --ended` erases it"
+    good.configure(auth=server.account("emirex")["auth"])
+    assert told in good.said()
+    assert good.run("keys", "revoke", "Done1", "--account", "treasury", "--ended", "--yes").exit_code == 0
+    assert told not in good.said()
+    assert ("treasury", "Done1") not in good.vault.names()
 
 
 def test_an_empty_ring(ring: Shop) -> None:
@@ -317,7 +347,7 @@ def test_secrets_that_prove_callbacks_sign_nothing(ring: Shop) -> None:
 
 
 def test_a_store_that_is_not_there_has_no_keys_and_is_not_made(cli: Run, folder: Path, server: SandboxServer) -> None:
-    account = {**server.account("emirex"), "auth": {"kind": "ring"}}
+    account = {**server.account("emirex"), "auth": {"kind": "ring"}, "egress": HERE}
     (folder / "gateway.toml").write_text(accounts_toml({"treasury": account}), encoding="utf-8")
     found = json.loads(cli("doctor", "--json").stdout)["checks"]
     assert [row["found"] for row in found if row["check"] == "keys"] == ["the ring has no active key"]
@@ -339,6 +369,47 @@ def test_keys_of_another_environment(good: Shop) -> None:
     good.put("Live1", READ, environment="live")
     [said] = good.said()
     assert said == "Live1 is of emirex, live, and never used: the account is of emirex, sandbox"
+    todo = good.todo("Live1")
+    assert todo.startswith("give that environment an account of its own; or end it at the provider, then ")
+    assert "`gateway keys retire Live1 --account treasury` and " in todo
+    assert todo.endswith("`gateway keys revoke Live1 --account treasury --ended`")
+
+
+def test_what_it_says_of_a_key_of_another_environment_leads_somewhere(good: Shop) -> None:
+    good.put("Live1", READ, environment="live", state=KeyState.RETIRING, retired_at=NOW - timedelta(days=1))
+    revoked = good.run("keys", "revoke", "Live1", "--account", "treasury", "--ended", "--json")
+    assert json.loads(revoked.stdout)["state"] == "revoked"
+    assert good.said() == []
+    assert ("treasury", "Live1") not in good.vault.names()
+
+
+def test_keys_of_an_account_that_the_settings_do_not_have(good: Shop, server: SandboxServer) -> None:
+    file = good.folder / "gateway.toml"
+    file.write_text(file.read_text(encoding="utf-8").replace("accounts.treasury", "accounts.renamed"), encoding="utf-8")
+    told = "the settings have no account of this name, and the store has keys of it: Read1, Payout1"
+    assert good.said() == [told]
+    assert "`gateway keys delete-all --account treasury`" in good.todo(told)
+    listed = json.loads(good.run("keys", "list", "--account", "treasury", "--json").stdout)
+    assert [key["label"] for key in listed] == ["Read1", "Payout1"]
+    retired = good.run("keys", "retire", "Read1", "--account", "treasury", "--yes", "--json")
+    assert json.loads(retired.stdout)["state"] == "retiring"
+    revoked = good.run("keys", "revoke", "Read1", "--account", "treasury", "--ended", "--force", "--json")
+    assert json.loads(revoked.stdout)["state"] == "revoked"
+    refused = good.run("vault", "forget", "treasury/Payout1", "--yes", "--json")
+    assert "`gateway keys revoke Payout1 --account treasury` ends the key" in json.loads(refused.stdout)["hint"]
+    gone = good.run("keys", "delete-all", "--account", "treasury", "--confirm", "treasury", "--json")
+    assert [key["label"] for key in json.loads(gone.stdout)] == ["Read1", "Payout1"]
+    assert good.vault.names() == []
+    assert good.said() == []
+
+
+def test_an_empty_ring_is_not_said_to_be_busy(ring: Shop) -> None:
+    ring.configure("aurex", egress=None)
+    [rate] = [row for row in ring.report() if row["check"] == "rate"]
+    assert (rate["level"], rate["found"]) == ("ok", "no key is used, so no call is counted")
+    ring.put("main", kind="bearer")
+    [rate] = [row for row in ring.report() if row["check"] == "rate"]
+    assert rate["found"].endswith(" of 60 calls within 60 s are free")
 
 
 def test_a_secret_that_the_vault_does_not_have(good: Shop) -> None:
