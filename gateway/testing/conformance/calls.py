@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Call", "fresh_invoice", "usual_calls"]
 
 Fields = Mapping[str, Any] | Callable[["Play"], Mapping[str, Any]]
+Samples = Mapping[str, Fields | Sequence[Fields]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,8 @@ class Call:
     """Makes one more of what is listed; where a list has nothing that can be made, None."""
     keeps: bool = False
     """A read that leaves what was prepared as it is, so that it can be made again with the same."""
+    others: tuple[Call, ...] = ()
+    """The same row with further samples, each of which is examined as this one is."""
 
     @property
     def name(self) -> str:
@@ -113,6 +116,19 @@ def _given(sample: Fields, play: Play) -> dict[str, Any]:
     return dict(sample(play)) if callable(sample) else dict(sample)
 
 
+def _samples(samples: Samples, variant: str) -> tuple[Fields, ...]:
+    """The samples of a variant: one, or a list of them."""
+    given = samples[variant]
+    return (given,) if callable(given) or isinstance(given, Mapping) else tuple(given)
+
+
+def _each(samples: Samples, create: Callable[[str, Fields], Call]) -> Iterator[Call]:
+    """The call of every variant, with those of its further samples; none for a list without samples."""
+    for variant in samples:
+        made = [create(variant, sample) for sample in _samples(samples, variant)]
+        yield from (replace(one, others=tuple(made[1:])) for one in made[:1])
+
+
 def _customer(subject: Subject, operation: str, play: Play) -> str | None:
     return play.customer if operation in subject.per_customer else None
 
@@ -121,9 +137,9 @@ def _customer(subject: Subject, operation: str, play: Play) -> str | None:
 
 
 def _orders(subject: Subject) -> list[Call]:
-    def request(variant: str) -> Callable[[Play, Any, str], OrderRequest]:
+    def request(sample: Fields) -> Callable[[Play, Any, str], OrderRequest]:
         def made(play: Play, prepared: Any, reference: str) -> OrderRequest:
-            fields = _given(subject.orders[variant], play)
+            fields = _given(sample, play)
             fields.setdefault("settles_to", subject.provider.settles_to.value)
             if (customer := _customer(subject, "orders.create", play)) is not None:
                 fields.setdefault("customer", customer)
@@ -134,12 +150,23 @@ def _orders(subject: Subject) -> list[Call]:
     def sent(play: Play, asked: OrderRequest) -> Any:
         return play.gw.orders.create(asked, account=play.account)
 
+    def create(variant: str, sample: Fields) -> Call:
+        return Call(
+            operation="orders.create",
+            variant=variant,
+            request=request(sample),
+            sent=sent,
+            changes={"description": "another one"},
+            amounts=("price",),
+        )
+
     def order(play: Play, variant: str | None = None) -> Any:
         """An order whose number is known."""
         for name in [variant] if variant is not None else list(subject.orders):
-            found = sent(play, request(name)(play, None, play.new("order")))
-            if found.provider_id is not None:
-                return found
+            for sample in _samples(subject.orders, name):
+                found = sent(play, request(sample)(play, None, play.new("order")))
+                if found.provider_id is not None:
+                    return found
         raise LookupError("no sample of `orders` gives an order with a number: add one")
 
     def paid(play: Play) -> Any:
@@ -156,17 +183,7 @@ def _orders(subject: Subject) -> list[Call]:
     if not subject.orders:
         return []
     return [
-        *(
-            Call(
-                operation="orders.create",
-                variant=variant,
-                request=request(variant),
-                sent=sent,
-                changes={"description": "another one"},
-                amounts=("price",),
-            )
-            for variant in subject.orders
-        ),
+        *_each(subject.orders, create),
         Call(
             operation="orders.get",
             keeps=True,
@@ -205,9 +222,9 @@ def _orders(subject: Subject) -> list[Call]:
 
 
 def _withdrawals(subject: Subject) -> list[Call]:
-    def request(variant: str) -> Callable[[Play, Any, str], WithdrawalRequest]:
+    def request(variant: str, sample: Fields) -> Callable[[Play, Any, str], WithdrawalRequest]:
         def made(play: Play, prepared: Any, reference: str) -> WithdrawalRequest:
-            fields = _given(subject.withdrawals[variant], play)
+            fields = _given(sample, play)
             amount = fields["amount"] = Money.parse(str(fields["amount"]))
             to = fields.get("to")
             if variant == "lightning" and to is None:
@@ -223,24 +240,26 @@ def _withdrawals(subject: Subject) -> list[Call]:
     def sent(play: Play, asked: WithdrawalRequest) -> Any:
         return play.gw.withdrawals.create(asked, account=play.account)
 
+    def create(variant: str, sample: Fields) -> Call:
+        return Call(
+            operation="withdrawals.create",
+            variant=variant,
+            request=request(variant, sample),
+            sent=sent,
+            changes={"description": "another one"},
+            # An invoice says its amount itself.
+            amounts=() if variant == "lightning" else ("amount",),
+        )
+
     def withdrawal(play: Play) -> Any:
-        return sent(play, request(next(iter(subject.withdrawals)))(play, None, play.new("payout")))
+        variant = next(iter(subject.withdrawals))
+        sample = _samples(subject.withdrawals, variant)[0]
+        return sent(play, request(variant, sample)(play, None, play.new("payout")))
 
     if not subject.withdrawals:
         return []
     return [
-        *(
-            Call(
-                operation="withdrawals.create",
-                variant=variant,
-                request=request(variant),
-                sent=sent,
-                changes={"description": "another one"},
-                # An invoice says its amount itself.
-                amounts=() if variant == "lightning" else ("amount",),
-            )
-            for variant in subject.withdrawals
-        ),
+        *_each(subject.withdrawals, create),
         Call(
             operation="withdrawals.get",
             prepare=withdrawal,

@@ -34,11 +34,14 @@ class Case:
     call: Call | None = None
     what: Any = None
     label: str = ""
+    sample: int = 1
+    """Which of the row's samples."""
 
     @property
     def id(self) -> str:
         row = f"{self.operation}:{self.variant}" if self.variant else self.operation
-        return "-".join(part for part in (row, self.label, self.colour) if part)
+        sample = f"sample-{self.sample}" if self.sample > 1 else ""
+        return "-".join(part for part in (row, sample, self.label, self.colour) if part)
 
 
 Cases = Callable[["Suite"], Iterable[Case]]
@@ -106,6 +109,13 @@ def rows(suite: Suite, wanted: Callable[[Call], bool] = lambda call: True) -> It
             yield Case(area=area_of(row.operation), operation=row.operation, variant=row.variant, call=call, colour="")
 
 
+def _each_sample(cases: Iterable[Case]) -> Iterator[Case]:
+    for case in cases:
+        yield case
+        for number, call in enumerate(case.call.others if case.call is not None else (), 2):
+            yield replace(case, call=call, sample=number)
+
+
 def over(
     wanted: Callable[[Call], bool] = lambda call: True,
     *,
@@ -116,7 +126,7 @@ def over(
     """A case for every such row, colour, and label and thing of `what`, of which those count that `only` lets pass."""
 
     def cases(suite: Suite) -> Iterator[Case]:
-        for case in rows(suite, wanted):
+        for case in _each_sample(rows(suite, wanted)):
             assert case.call is not None
             for label, thing in what(suite.examined(), case.call) if what else [("", None)]:
                 made = (replace(case, colour=colour, label=label, what=thing) for colour in colours)

@@ -121,10 +121,12 @@ class Subject:
 
     # Samples of requests, by variant
 
-    orders: ClassVar[Mapping[str, Fields]] = {}
-    """For OrderRequest."""
-    withdrawals: ClassVar[Mapping[str, Fields]] = {}
-    """`to` is an address; a Lightning invoice and a card are made where it is left out."""
+    orders: ClassVar[Mapping[str, Fields | Sequence[Fields]]] = {}
+    """For OrderRequest. A list of samples has each examined: a price in a currency and one in the coin, say."""
+    withdrawals: ClassVar[Mapping[str, Fields | Sequence[Fields]]] = {}
+    """For WithdrawalRequest, also in lists. `to` is an address; a Lightning invoice and a card are made where it is
+    left out.
+    """
     trades: ClassVar[Mapping[str, Fields]] = {}
     """For TradeRequest; `market` and `kind` are filled in."""
     refund: ClassVar[Fields] = {}

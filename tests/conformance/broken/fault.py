@@ -41,6 +41,7 @@ AREAS = {
     "rates": "The limit of calls",
     "settings": "Settings",
     "purity": "What an adapter may not do",
+    "samples": "Several samples",
     "sandboxes": "The sandbox and the samples",
 }
 """The modules of this folder that hold broken adapters, and what they are about."""
