@@ -8,7 +8,7 @@ from conformance.acme import AcmeAdapter, data_of
 from conformance.broken.fault import fails
 from gateway.contracts import Query
 from gateway.exchange import Operation, Request, Response, ask
-from gateway.models import OrderStatus, Page, ProviderOrder, ProviderRefund, ProviderWithdrawal, Wallet
+from gateway.models import Fee, OrderStatus, Page, ProviderOrder, ProviderRefund, ProviderWithdrawal, Wallet
 from gateway.money import Money
 from gateway.secrets import Raw
 
@@ -17,6 +17,7 @@ _FIGURES = "test_every_amount_stands_in_its_own_field"
 _SHOWN = "test_the_payer_is_shown_what_the_provider_said"
 _COINS = "test_a_coin_nobody_knows_is_no_accident"
 _ONE = {"wallets.list": {"available": "data.items.*.available"}}
+_FEES = "test_fees_and_hashes_are_not_something_else"
 _ALL = "test_no_row_of_a_list_is_left_out"
 
 
@@ -185,3 +186,21 @@ class ReadsPayoutsInAnotherCoin(AcmeAdapter):
     def get_withdrawal(self, provider_id: str) -> Operation[ProviderWithdrawal]:
         read = yield from super().get_withdrawal(provider_id)
         return read.model_copy(update={"amount": Money(read.amount.amount, "BTC@bitcoin")})
+
+
+@fails(_FEES, "withdrawals.create:address: the fee 'fee' is 1.5 USDT@tron, which is `amount`")
+class TakesTheAmountForTheFee(AcmeAdapter):
+    """Reads the fee of a payout from the field of its amount."""
+
+    def read_payout(self, response: Response) -> ProviderWithdrawal:
+        read = super().read_payout(response)
+        return read.model_copy(update={"fees": (Fee(name="fee", amount=read.amount),)})
+
+
+@fails(_FEES, "orders.get: `transactions` shows A")
+class TakesTheNumberForAHash(AcmeAdapter):
+    """Shows the number of an order as the hash of its payment."""
+
+    def order(self, data: dict[str, Any]) -> ProviderOrder:
+        read = super().order(data)
+        return read.model_copy(update={"transactions": (data["id"],) if data["received"] else ()})

@@ -1,7 +1,10 @@
-"""Every amount of a result is the number that stands in its own field of the answer, in the coin that stands there."""
+"""Every amount of a result is the number that stands in its own field of the answer, in the coin that stands there; a
+fee is a fee, and a hash is a hash.
+"""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -17,13 +20,22 @@ from gateway.testing.conformance.colours import SYNC
 from gateway.testing.conformance.faults import fault
 from gateway.testing.conformance.subject import Subject
 from gateway.testing.conformance.suites.coins import names, texts_in
-from gateway.testing.conformance.suites.evidence import LISTS, call_of, run_of
-from gateway.testing.conformance.tap import as_number, leaves, written
-from gateway.testing.conformance.units import from_wire
+from gateway.testing.conformance.suites.evidence import LISTS, call_of, raised_by, run_of
+from gateway.testing.conformance.tap import Exchange, as_number, leaves, written
+from gateway.testing.conformance.units import from_wire, on_wire
+from gateway.testing.sandbox import SandboxError
 
 __all__ = ["FiguresSuite"]
 
 _BALANCES = ("available", "pending", "allocated", "total")
+
+
+_WITH_FEES = ("orders.get", "orders.list", "withdrawals.create", "withdrawals.get", "withdrawals.list")
+_SHORTEST_HASH = 32
+
+
+def _has_fees(call: Call) -> bool:
+    return call.operation in (*_WITH_FEES, "transactions.list")
 
 
 def _has_fields(subject: Subject, call: Call) -> Iterator[tuple[str, Any]]:
@@ -66,6 +78,23 @@ class FiguresSuite(Suite):
             for name in fields:
                 _all_are_shown(bench, call, put, name, items)
 
+    @check(over(_has_fees, colours=[SYNC]))
+    def test_fees_and_hashes_are_not_something_else(self, bench: Bench, case: Case) -> None:
+        play, call = bench.play(SYNC), call_of(case)
+        prepared = call.prepare(play)
+        if call.operation == "orders.get":
+            with contextlib.suppress(SandboxError):
+                play.pay(prepared.provider_id)  # what was paid has hashes, and perhaps fees
+        before = len(bench.tapped.exchanges)
+        play.watch.forget()
+        if raised_by(lambda: call.make(play, prepared)) is not None:
+            return  # told by the check that carries it out
+        seen = bench.tapped.exchanges[before:]
+        for run in play.watch.runs:
+            for item in _items(run.result) if run.operation == call.operation else ():
+                _hashes_are_no_numbers(call, item)
+                _fees_stand_somewhere_else(bench, call, item, seen)
+
 
 @dataclass
 class _Place:
@@ -86,9 +115,8 @@ class _Put:
 
     def change(self, body: bytes) -> bytes:
         if body not in self._known:  # what is asked for again has the same numbers again
-            try:
-                data = decode_json(body)
-            except ValueError:
+            data = _decoded(body)
+            if data is None:
                 return body
             for name, place in self.fields.items():
                 data = self._set(data, tuple(place.split(".")), name, data, ())
@@ -216,3 +244,45 @@ def _adds_up(call: Call, wallet: Wallet) -> None:
             expected=plain(sum(parts, Decimal(0))),
             found=f"available {wallet.available}, pending {wallet.pending}, allocated {wallet.allocated}",
         )
+
+
+# Fees and hashes
+
+
+def _hashes_are_no_numbers(call: Call, item: Any) -> None:
+    numbers = {getattr(item, name, None) for name in ("provider_id", "order_id", "attempt")}
+    for name in ("transactions", "hashes"):
+        for text in getattr(item, name, ()):
+            if text in numbers and len(text) < _SHORTEST_HASH:
+                fault(
+                    f"{call.name}: `{name}` shows {text}, the provider's own number",
+                    expected="hashes of payments on the chain, by which anybody finds them there; none where it is "
+                    "not told",
+                    look_at=f"which field of the answer `{name}` is read from",
+                )
+
+
+def _fees_stand_somewhere_else(bench: Bench, call: Call, item: Any, seen: Iterable[Exchange]) -> None:
+    """A fee that is as large as what is paid is one where the answer has that number twice."""
+    amounts = {name: getattr(item, name, None) for name in ("amount", "received", "price")}
+    for fee in getattr(item, "fees", ()):
+        name = next((name for name, amount in amounts.items() if amount == fee.amount), None)
+        if name is None or fee.amount.amount == 0:
+            continue
+        wanted = {fee.amount.amount, on_wire(bench, fee.amount)}
+        answers = [leaves(answer) for one in seen if (answer := _decoded(one.answer)) is not None]
+        places = {tuple(map(str, path)) for found in answers for path, value in found if as_number(value) in wanted}
+        if not any("fee" in "".join(path).lower() or "commission" in "".join(path).lower() for path in places):
+            fault(
+                f"{call.name}: the fee {fee.name!r} is {fee.amount}, which is `{name}`",
+                expected="what the answer has as the fee",
+                found=", ".join(".".join(path) for path in sorted(places))[:300],
+                look_at="which field of the answer the fee is read from",
+            )
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return decode_json(body)
+    except ValueError:
+        return None
