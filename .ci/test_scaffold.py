@@ -86,7 +86,9 @@ def examine(environment: Environment, scheme: str) -> str:
     # As its README says: installed to be worked on, checked, tested, and the report shown.
     environment.run(str(source / ".ci" / "run"), where=source)
     report = json.loads((source / "report.json").read_text(encoding="utf-8"))
-    expect(report["complete"] and report["conforms"], f"{name} does not conform", report)
+    expect(report["conforms"], f"{name} does not conform", report)
+    expect(not report["complete"], f"{name} is called complete with places left to fill in", report)
+    expect(len(report["left_to_fill_in"]) == len(written["fill_in"]), f"{name} does not tell all of them", report)
     # As a merchant has it: its wheel, and nothing of the source.
     environment.python(
         "-m", "pip", "--disable-pip-version-check", "uninstall", "--quiet", "--yes", written["distribution"]

@@ -32,7 +32,8 @@ def conformance(
     """Show what the conformance kit proved of each adapter, capability by capability.
 
     A row is proved, failed, partly examined or not exercised, and has the grade of its evidence; checks that did not
-    run, and what the author says nothing of, are named below. With --json it is the report itself.
+    run, what the author says nothing of, and what of a generated adapter is left to fill in, are named below. With
+    --json it is the report itself.
     Exit status: 0 everything that is declared was proved, 1 something was not. A report of a part of the checks proves
     only what it names.
     """
@@ -63,7 +64,12 @@ def _show(here: Session, data: dict[str, Any], everything: bool) -> None:
                 here.output.text(shown(f"{subject['name']}: {one['words']}. The author's reason: {one['reason']}"))
     for words in data["not_proved"]:
         here.output.text(shown(words))
-    if not data["complete"]:
+    left = data["left_to_fill_in"]
+    if left:
+        here.output.text(f"left to fill in: {len(left)}; what is proved is proved of what was made up there")
+        for place in left:
+            here.output.text(shown(place))
+    elif not data["complete"]:
         here.output.text("only a part of the checks was run: what is not exercised says nothing")
     if not data["conforms"]:
         complain(f"not proved: {_why(rows)}", "what is named above says what to look at")

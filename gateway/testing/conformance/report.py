@@ -49,6 +49,8 @@ class About:
     altered: Mapping[str, str] = field(default_factory=dict)
     """Checks of the kit that the author's test classes made something else of, with what."""
     unsaid: tuple[Unsaid, ...] = ()
+    unfinished: tuple[str, ...] = ()
+    """Places of a generated adapter that are left to fill in: file, line and what is missing."""
 
     @property
     def offered(self) -> set[tuple[str, str]]:
@@ -58,6 +60,7 @@ class About:
     def of(cls, subject: Subject, due: Iterable[Due], examiners: Iterable[type]) -> About:
         """`due` is all that `Conformance` asks, `examiners` are the test classes that examine the subject."""
         from gateway.testing.conformance.standard import altered, is_a_flavour
+        from gateway.testing.conformance.unfinished import unfinished
         from gateway.testing.conformance.unsaid import unsaid_by
 
         examiners = list(examiners)
@@ -71,6 +74,7 @@ class About:
             due=wanted,
             altered=altered(examiners, {one.check for one in wanted}),
             unsaid=tuple(unsaid_by(subject, flavour=flavour)),
+            unfinished=tuple(unfinished(subject, examiners)),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -81,6 +85,7 @@ class About:
             "due": [list(one) for one in self.due],
             "altered": dict(self.altered),
             "unsaid": [one.to_dict() for one in self.unsaid],
+            "unfinished": list(self.unfinished),
         }
 
     @classmethod
@@ -93,6 +98,7 @@ class About:
             "provided": tuple(data["provided"]),
             "due": tuple(Due(*one) for one in data["due"]),
             "unsaid": tuple(Unsaid(**one) for one in data["unsaid"]),
+            "unfinished": tuple(data["unfinished"]),
         }
         return cls(**{**data, **read})
 
@@ -283,12 +289,22 @@ class SubjectReport:
 
 @dataclass
 class Report:
-    """Everything that was examined. `complete` False: only a part of the checks ran, what is missing says nothing."""
+    """Everything that was examined. `whole` False: only a part of the checks ran, what is missing says nothing."""
 
     subjects: list[SubjectReport]
-    complete: bool = True
+    whole: bool = True
     broken: tuple[str, ...] = ()
     """Files of tests that could not be read."""
+
+    @property
+    def complete(self) -> bool:
+        """All checks ran, and nothing of what was examined is left to fill in."""
+        return self.whole and not self.left_to_fill_in
+
+    @property
+    def left_to_fill_in(self) -> list[str]:
+        """Places of generated adapters that still hold what was made up, as file, line and what is missing."""
+        return list(dict.fromkeys(place for subject in self.subjects for place in subject.about.unfinished))
 
     @property
     def conforms(self) -> bool:
@@ -340,7 +356,8 @@ class Report:
             "gateway": __version__,
             "complete": self.complete,
             "conforms": self.conforms,
-            "not_proved": self.not_proved() if self.complete or not self.subjects else [],
+            "not_proved": self.not_proved() if self.whole or not self.subjects else [],
+            "left_to_fill_in": self.left_to_fill_in,
             "subjects": [subject.to_dict() for subject in self.subjects],
         }
 
@@ -377,7 +394,7 @@ def _is_report(data: Any) -> bool:
                 for name, kind in _SHOWN.items()
             )
             and all(isinstance(subject["name"], str) for subject in data["subjects"])
-            and all(isinstance(words, str) for words in data["not_proved"])
+            and all(isinstance(words, str) for words in (*data["not_proved"], *data["left_to_fill_in"]))
             and all(isinstance(one[name], str) for one in _unsaid(data) for name in ("topic", "words", "reason"))
         )
     except (KeyError, TypeError):

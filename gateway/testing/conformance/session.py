@@ -202,9 +202,9 @@ class Verdict:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        complete = not self._is_partial and not session.shouldstop and not session.shouldfail
-        self.report = Report.of(self._records, complete=complete, broken=dict.fromkeys(self._broken))
-        if complete and self.report.not_proved() and session.exitstatus == pytest.ExitCode.OK:
+        whole = not self._is_partial and not session.shouldstop and not session.shouldfail
+        self.report = Report.of(self._records, complete=whole, broken=dict.fromkeys(self._broken))
+        if whole and self.report.not_proved() and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if self._where is not None:
             try:
@@ -218,7 +218,12 @@ class Verdict:
             terminalreporter.write_line(f"conformance: {self._unwritten}")
         if self.report is None:
             return
-        if not self.report.complete:
+        if left := self.report.left_to_fill_in:
+            terminalreporter.section(f"left to fill in: {len(left)}")
+            for place in left:
+                terminalreporter.write_line(place)
+            terminalreporter.write_line("what is proved is proved of what was made up there")
+        if not self.report.whole:
             if self._where is not None:
                 terminalreporter.write_line("conformance: only a part was run, so nothing is said of what is missing")
             return
