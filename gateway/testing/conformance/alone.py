@@ -1,8 +1,9 @@
-"""An adapter's code runs by itself: what reaches for the network, starts a program or a thread, or changes a file or
-the environment in it is named.
+"""An adapter's code runs by itself: what reaches for the network, starts a program or a thread, waits, or changes a
+file or the environment in it is named.
 
 What is watched are Python's own audit events, in the thread that runs the adapter; a thread that it starts is named
-when it starts. An extension module that goes around them is not seen.
+when it starts. An extension module that goes around them is not seen, nor, before Python 3.13, a `sleep` that was
+imported by its name.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import contextlib
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, SupportsIndex
 
 from gateway.testing.conformance.faults import fault, piercing
 
@@ -32,7 +34,8 @@ _CHANGES = frozenset(
         *("os.truncate", "os.chmod"),
     )
 )
-_WATCHED = _IO | _CHANGES | {"open"}
+_WAITS = frozenset(("time.sleep",))
+_WATCHED = _IO | _CHANGES | _WAITS | {"open"}
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _IMPORTING = "<frozen importlib._bootstrap_external>"  # it writes what it has compiled
 
@@ -52,6 +55,8 @@ def alone(operation: str) -> Iterator[None]:
         sys.addaudithook(_look)
         if sys.version_info < (3, 12):
             _tell_of_threads()
+        if sys.version_info < (3, 13):
+            _tell_of_pauses()
     before, _now.operation = _now.operation, operation
     try:
         yield
@@ -80,6 +85,17 @@ def _tell_of_threads() -> None:
     threading.Thread.start = told  # type: ignore[assignment, method-assign]
 
 
+def _tell_of_pauses() -> None:
+    """Python has an event for a pause from 3.13 on."""
+    sleep = time.sleep
+
+    def told(seconds: float | SupportsIndex) -> None:
+        sys.audit("time.sleep", seconds)
+        sleep(seconds)
+
+    time.sleep = told
+
+
 def _look(event: str, arguments: tuple[Any, ...]) -> None:
     if event not in _WATCHED or _now.operation is None:
         return
@@ -100,6 +116,12 @@ def _named(operation: str, event: str, arguments: tuple[Any, ...]) -> None:
         fault(
             f"{operation} does I/O of its own: {event}",
             expected="nothing but yielded Requests: the engine sends them, in both colours",
+            look_at="the adapter's operation, and what it imports",
+        )
+    if event in _WAITS:
+        fault(
+            f"{operation} waits by itself: {event}",
+            expected="no pause: it stops every other call of an AsyncGateway; the engine waits and tries again",
             look_at="the adapter's operation, and what it imports",
         )
     what = "opens a file for writing" if event == "open" else f"changes what is outside of it: {event}"

@@ -10,6 +10,7 @@ from gateway.errors import ConfigurationError
 from gateway.testing.conformance.bench import supported
 from gateway.testing.conformance.calls import Call
 from gateway.testing.conformance.colours import COLOURS, SYNC
+from gateway.testing.conformance.faults import as_faults
 from gateway.testing.conformance.subject import Subject
 
 if TYPE_CHECKING:
@@ -56,8 +57,9 @@ def check(cases: Cases) -> Callable[[F], F]:
     """Make a method `(self, bench, case)` a check that runs once for each case."""
 
     def mark(function: F) -> F:
-        function.cases = cases  # type: ignore[attr-defined]
-        return function
+        checked: Any = as_faults(function)
+        checked.cases = cases
+        return checked  # type: ignore[no-any-return]
 
     return mark
 

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from typing import NoReturn
+import functools
+import sysconfig
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
 
-__all__ = ["Nonconforming", "Piercing", "fault", "piercing"]
+import gateway
+from gateway.errors import GatewayError
+
+__all__ = ["Nonconforming", "Piercing", "as_faults", "fault", "piercing"]
+
+_NOT_THE_AUTHORS = (str(Path(gateway.__file__).parent), sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"))
 
 
 class Nonconforming(AssertionError):
@@ -40,3 +49,37 @@ def fault(what: str, *, expected: str = "", found: str = "", look_at: str = "") 
         f"  {name}: {text}" for name, text in (("expected", expected), ("found", found), ("look at", look_at)) if text
     ]
     raise Nonconforming("\n".join(lines))
+
+
+def as_faults(function: Callable[..., None]) -> Callable[..., None]:
+    """The check, with an error of the gateway that it did not expect told as a fault, without the engine's frames."""
+
+    @functools.wraps(function)
+    def checked(*args: Any, **kwargs: Any) -> None:
+        __tracebackhide__ = True
+        try:
+            function(*args, **kwargs)
+        except GatewayError as error:
+            unexpected = error
+        else:
+            return
+        fault(
+            f"the gateway could not go on: {type(unexpected).__name__}: {unexpected}",
+            expected="no error: nothing was made to go wrong here",
+            look_at=_place_of(unexpected),
+        )
+
+    return checked
+
+
+def _place_of(error: BaseException | None) -> str:
+    """The author's own line in which it came about, where there is one."""
+    found = ""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        for frame in traceback.extract_tb(error.__traceback__):
+            if not frame.filename.startswith((*_NOT_THE_AUTHORS, "<")):
+                found = f"{frame.filename}:{frame.lineno} ({frame.name}); "
+        error = error.__cause__ or error.__context__
+    return f"{found}the adapter, its sandbox, or the sample of this row in the Subject"

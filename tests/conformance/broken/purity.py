@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from typing import Any
 from urllib.parse import urlsplit
@@ -48,6 +49,15 @@ class SendsADatagram(AcmeAdapter):
     def get_order(self, provider_id: str) -> Operation[ProviderOrder]:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
             own.sendto(provider_id.encode(), ("127.0.0.1", 9))
+        return (yield from super().get_order(provider_id))
+
+
+@fails(_WORKS, "orders.get waits by itself: time.sleep")
+class Sleeps(AcmeAdapter):
+    """Pauses in the middle of an operation, which stops all other calls of an asynchronous gateway."""
+
+    def get_order(self, provider_id: str) -> Operation[ProviderOrder]:
+        time.sleep(0.001)
         return (yield from super().get_order(provider_id))
 
 
