@@ -43,7 +43,7 @@ POINTS = {
 
 
 def die_before_erasing() -> None:
-    def instead(self: Vault, names: object) -> None:
+    def instead(self: Vault, names: object, **more: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     Vault.remove_many = instead  # type: ignore[method-assign]

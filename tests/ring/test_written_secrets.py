@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import VaultError
+from gateway.errors import Conflict, VaultError
 from gateway.secrets import Secret
 from ring.ringed import Place, actions, new, ring_account
 from support.colours import Opened
@@ -93,3 +93,16 @@ def test_nobody_waits_for_the_vault_who_has_said_nothing(colour: str, filled: Pl
         gw.keys.retire("key1", account="shop")
         assert gw.keys.audit(limit=1)[0].detail == {}
         assert actions(gw.keys.audit(label="key1")) == ["added", "retired"]
+
+
+def test_that_of_a_key_that_was_not_kept(colour: str, filled: Place) -> None:
+    with filled.gateway(colour, NOWHERE) as gw:
+        filled.vault.put("shop", "key3", Secret("in its place"))
+        for call in (
+            lambda: gw.keys.rotate("key1", new("key3"), account="shop", check=False, by="ada: secret-key3"),
+            lambda: gw.keys.add(new("key3"), account="shop", check=False, by="ada: secret-key3"),
+        ):
+            with pytest.raises(Conflict, match="another secret"):
+                call()
+            assert gw.keys.audit(limit=1)[0].actor == "ada: •••"
+    assert b"secret-key3" not in strings(filled)

@@ -31,7 +31,7 @@ from gateway.flows.keys.rings import (
     wrong_state,
 )
 from gateway.flows.keys.terms import Made, issuing, kind_of, like, made_of, one_pool, stands_in, terms
-from gateway.models.keys import ApiKey, IssuedKey, KeyOrigin, KeyState, NewKey, Rotation
+from gateway.models.keys import ApiKey, IssuedKey, KeyOrigin, KeyState, NewKey, Permission, Rotation
 from gateway.secrets import Secret
 from gateway.store import keys as store
 from gateway.store.keys import KeyRow
@@ -72,7 +72,12 @@ def ready(core: Core, account: str, new: NewKey, replaces: str | None, *, check:
 def _left_over(opened: OpenAccount, key: ApiKey, left: list[Name]) -> Conflict:
     """What is there may be the secret of a key that was made, whose adding was interrupted: it fits that key only."""
     names = " and ".join(map("/".join, left))
+    # All that was said of it: what is left out the key could do, from anywhere.
     add = f"gateway keys add {key.label} --account {opened.name} --kind {key.kind}"
+    if opened.key_rules().permissions is not None:
+        add += "".join(f" --permission {one}" for one in Permission if one in key.permissions)
+    add += "".join(f" --ip {network}" for network in key.networks or ())
+    add += f" --pool {key.pool}" if key.pool != "default" else ""
     return Conflict(
         f"the vault has {names} already, of no key of the ring: another key of this label would not be kept; "
         "nothing was changed",
@@ -104,6 +109,7 @@ def rotate(
     opened = core.account(account)
     deadline = core.deadline(seconds, opened)
     change = yield from begun(core, actor)
+    change.words.learn(new.parts.values())
 
     def work() -> Flow[Rotation]:
         row = yield from _replaceable(core, opened, label)
