@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from gateway.contracts.adapter import Provider
@@ -150,6 +150,10 @@ class Subject:
     """
     unsent: ClassVar[Mapping[str, frozenset[str]]] = {}
     """By row, the parts of a request that the provider does not take: `to.address`, `amount.asset`, `pay_with`."""
+    constants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """By row, what leaves with every payout whatever is asked for, because the documentation has it so:
+    `{"withdrawals.create:address": {"type": "external"}}`. Names are joined by dots.
+    """
     fields: ClassVar[Mapping[str, Mapping[str, str]]] = {}
     """By operation, where in the answer the amounts of a result stand: `{"wallets.list": {"available":
     "items.*.free", "allocated": "items.*.held"}}`."""
@@ -164,8 +168,14 @@ class Subject:
     """Check values of what goes out signed."""
     callbacks: ClassVar[Sequence[CallbackSample]] = ()
     """Callbacks that are documented or recorded."""
-    callbacks_expire: ClassVar[bool] = False
-    """The proof of a callback covers a time, so that one which was kept for days is refused."""
+    callbacks_expire: ClassVar[bool | timedelta] = False
+    """The proof of a callback covers a time, so that one which was kept is refused: after an hour (True), or for how long
+    the provider documents that one is good.
+    """
+    callback_bytes: ClassVar[bool] = True
+    """A proof that covers the body of a callback covers its bytes as they came. False where the provider documents that it
+    signs the data instead, such as JSON that is written anew with its names sorted.
+    """
     strict: ClassVar[str | None] = "callback.strict"
     """The setting that has callbacks rejected whose proof differs, off by default; None where the provider's settings
     have no such one.

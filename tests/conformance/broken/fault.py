@@ -26,6 +26,7 @@ AREAS = {
     "writes": "Writes",
     "refunds": "Refunds",
     "denominations": "Currencies and networks",
+    "unasked": "What nobody asked for",
     "marks": "What a provider recognises a repetition by",
     "statuses": "Words of the provider",
     "callbacks": "Callbacks",

@@ -16,7 +16,7 @@ from gateway.testing.conformance.faults import fault
 from gateway.testing.conformance.places import Place, asked_places
 from gateway.testing.conformance.suites.evidence import call_of, raised_by
 
-__all__ = ["DenominatedSuite", "names_the_network"]
+__all__ = ["DenominatedSuite", "is_the_network", "names_the_network"]
 
 _CURRENCIES = ("EUR", "USD")
 # What providers call networks, beside their names.
@@ -111,6 +111,13 @@ def names_the_network(asset: Asset, texts: list[str]) -> bool:
     """Whether one of the texts says over which network; also where the coin has one alone."""
     if asset.network is None or (not _on_other_networks(asset) and asset.network != "bitcoin"):
         return True
+    return any(is_the_network(asset, text) for text in texts)
+
+
+def is_the_network(asset: Asset, text: str) -> bool:
+    """Whether this is how a provider calls the network of the asset. What is its symbol too says nothing of it."""
+    said = text.lower()
+    if asset.network is None or said == asset.symbol.lower():
+        return False
     names = (asset.network, *_ALSO.get(asset.network, ()))
-    said = [text.lower() for text in texts if text.lower() != asset.symbol.lower()]
-    return any(name == text or (len(name) >= _LONG and name in text) for name in names for text in said)
+    return any(name == said or (len(name) >= _LONG and name in said) for name in names)

@@ -20,6 +20,7 @@ from gateway.testing.conformance.suites.denominated import DenominatedSuite, nam
 from gateway.testing.conformance.suites.evidence import call_of, raised_by, said
 from gateway.testing.conformance.suites.refunding import RefundingSuite
 from gateway.testing.conformance.suites.repetition import RepetitionSuite
+from gateway.testing.conformance.suites.unasked import UnaskedSuite
 from gateway.testing.conformance.tap import Exchange, as_number
 from gateway.testing.conformance.units import on_wire
 
@@ -32,7 +33,7 @@ def _moves_money(call: Call) -> bool:
     return call.operation in ("orders.create", "withdrawals.create", "cards.create") and call.has_reference
 
 
-class SentSuite(DenominatedSuite, RepetitionSuite, RefundingSuite):
+class SentSuite(DenominatedSuite, RepetitionSuite, RefundingSuite, UnaskedSuite):
     """What leaves is what was asked for."""
 
     turn = 6
