@@ -69,6 +69,10 @@ class Ring:
             gateway.keys.add(NewKey(label=label, parts=parts, **said), account="emirex")
         return secret
 
+    def leave(self, label: str, secret: str) -> None:
+        """A secret of no key, where that of the key would be."""
+        Vault(self.folder / "its.vault", RawKey(Secret(self.master))).put("emirex", label, Secret(secret))
+
     def expire(self, label: str) -> None:
         """Its time has come."""
         gone = datetime.now(UTC) - timedelta(days=1)

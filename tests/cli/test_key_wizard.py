@@ -298,6 +298,20 @@ def test_a_key_that_cannot_be_read_with_here_is_kept_when_that_is_asked_for(
     assert ring.secrets() == {ring.secret}
 
 
+def test_a_secret_that_is_left_in_the_vault_is_told_before_the_first_step(
+    ring: Ring, person: Callable[..., Person]
+) -> None:
+    ring.leave("Payout1", "canary-of-an-interrupted-walk")
+    somebody = person(*CREATE)
+    assert somebody.end() == 1, somebody.shown
+    assert "emirex/Payout1" in somebody.shown
+    assert "gateway vault forget emirex/Payout1" in somebody.shown
+    same = "gateway keys add Payout1 --account emirex --kind signed --permission withdraw --ip 203.0.113.7/32"
+    assert f"`{same}` goes on with that key" in somebody.shown
+    assert "Step 1." not in somebody.shown
+    assert "canary" not in somebody.shown
+
+
 def assert_it_is_told_how_a_key_is_ended(somebody: Person) -> None:
     assert "a key that was made at Emirex meanwhile is valid: end it there; " in somebody.shown
     assert "`gateway keys guide revoke --account emirex --label Payout1` says how\n" in somebody.shown

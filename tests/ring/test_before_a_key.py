@@ -48,8 +48,9 @@ def test_what_the_vault_has_in_its_place(colour: str, place: Place) -> None:
     before = place.kept()
     with place.gateway(colour, HERE) as gw:
         with pytest.raises(Conflict, match="the vault has shop/key1 already, of no key of the ring") as told:
-            gw.keys.ready(unmade("key1"), account="shop")
-        assert "`gateway keys add key1 --account shop --kind key` goes on" in (told.value.hint or "")
+            gw.keys.ready(unmade("key1", permissions=["read"], networks=["203.0.113.0/24"]), account="shop")
+        same = "gateway keys add key1 --account shop --kind key --permission read --ip 203.0.113.0/24"
+        assert f"`{same}` goes on" in (told.value.hint or "")
         assert "`gateway vault forget shop/key1`" in (told.value.hint or "")
         assert "secret-key1" not in str(told.value)
         gw.keys.ready(unmade("key2"), account="shop")
