@@ -30,6 +30,7 @@ AREAS = {
     "marks": "What a provider recognises a repetition by",
     "statuses": "Words of the provider",
     "callbacks": "Callbacks",
+    "proofs": "The proof of a callback",
     "lists": "Lists and zones of time",
     "exceptions": "What is unusual about an order",
     "rows": "Rows, balances and their coins",

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from types import FrameType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from gateway.contracts import IncomingCallback, Notice, Proof, ReadsCallbacks
 from gateway.errors import ConfigurationError
@@ -206,19 +210,71 @@ class CallbacksSuite(Suite):
         if len(paid) != 1:
             fault(f"callbacks that came again made {len(paid)} events order.paid", expected="one")
         if bench.subject.callbacks_expire:
-            late = _read(bench, callback, later=timedelta(days=2))
-            if late.proof is Proof.MATCHES:
+            _expires(bench, callback, bench.subject.callbacks_expire)
+
+    @check(_once)
+    def test_a_proof_is_compared_in_constant_time(self, bench: Bench, case: Case) -> None:
+        play = bench.play(SYNC)
+        if not _has_proof(bench):
+            return
+        _, callback = _paid(bench, play)
+        adapter = adapter_of(bench.subject, bench.settings)
+        called: set[tuple[str, str]] = set()
+
+        def note(frame: FrameType, event: str, what: Any) -> None:
+            if event == "call":
+                called.add((frame.f_code.co_name, str(frame.f_globals.get("__name__"))))
+            elif event == "c_call":
+                called.add((str(getattr(what, "__name__", "")), str(getattr(what, "__module__", ""))))
+
+        before = sys.getprofile()
+        sys.setprofile(note)
+        try:
+            notice = _read(bench, callback, adapter=adapter)
+        finally:
+            sys.setprofile(before)
+        own = {type(adapter).__module__.partition(".")[0], "gateway"}
+        if notice.proof is Proof.MATCHES and not any(
+            name.endswith("compare_digest")
+            or (("verify" in name or "decrypt" in name) and module.partition(".")[0] not in own)
+            for name, module in called
+        ):
+            fault(
+                "the proof of a callback is compared with ==, which takes the longer the more of it is right: it can "
+                "be found out character by character",
+                expected="hmac.compare_digest; or the verification of a library, where the provider signs with a key "
+                "of its own",
+                look_at="read_callback of the adapter",
+            )
+
+    @check(_once)
+    def test_a_proof_covers_the_bytes_that_came(self, bench: Bench, case: Case) -> None:
+        play = bench.play(SYNC)
+        if not _has_proof(bench) or not bench.subject.callback_bytes:
+            return
+        _, callback = _paid(bench, play)
+        adapter = adapter_of(bench.subject, bench.settings)
+        data = _json(callback.body)
+        if not isinstance(data, dict):
+            return
+        further = replace(callback, body=json.dumps({**data, "conformance": "1"}).encode())
+        if _read(bench, further, adapter=adapter).proof is Proof.MATCHES:
+            return  # the proof does not cover the body as a whole
+        for body in (
+            json.dumps(data, separators=(",", ":")),
+            json.dumps(data),
+            json.dumps(data, indent=1),
+            json.dumps(data, separators=(",", ":"), ensure_ascii=False),
+            json.dumps(dict(reversed(data.items()))),
+        ):
+            again = replace(callback, body=body.encode())
+            if again.body != callback.body and _read(bench, again, adapter=adapter).proof is Proof.MATCHES:
                 fault(
-                    "a callback that was kept for two days is believed",
-                    expected="differs: its proof covers a time, which is too long ago",
-                    look_at="read_callback of the adapter: compare the time in the proof with received_at, both ways",
-                )
-            early = _read(bench, callback, later=timedelta(days=-2))
-            if early.proof is Proof.MATCHES:
-                fault(
-                    "a callback from the future is believed",
-                    expected="differs: it could be kept and sent when its time has come",
-                    look_at="read_callback of the adapter: compare the time in the proof with received_at, both ways",
+                    "a callback is believed whose body has the same data in other bytes than the provider has signed",
+                    expected="differs: the proof is compared with the body as it came; where it is written anew, "
+                    "genuine callbacks are refused as soon as the provider writes them otherwise",
+                    look_at="read_callback of the adapter: callback.body, not its JSON written again; where the "
+                    "provider documents that it signs the data, callback_bytes = False of the Subject",
                 )
 
     @check(_once)
@@ -273,9 +329,50 @@ class CallbacksSuite(Suite):
             )
 
 
+_DAYS = (2, 1, 3, 7, 28, 30, 364, 365)
+"""Longest last: a time of day that is looked at alone is the same after days, a day of the week after seven."""
+
+
+def _expires(bench: Bench, callback: OutgoingCallback, after: bool | timedelta) -> None:
+    """What was kept for longer than that is not believed, nor is what comes so long before its time."""
+    good = after if isinstance(after, timedelta) else timedelta(hours=1)
+    for kept in (*map(timedelta, _DAYS), good + timedelta(minutes=1)):
+        if kept <= good:
+            continue
+        if _read(bench, callback, later=kept).proof is Proof.MATCHES:
+            fault(
+                f"a callback that was kept for {'two days' if kept.days == 2 else kept} is believed",
+                expected="differs: its proof covers a time, which is too long ago",
+                look_at="read_callback of the adapter: compare the time in the proof with received_at, both ways; "
+                "where the provider documents that one is good for longer, callbacks_expire of the Subject says it",
+            )
+        if _read(bench, callback, later=-kept).proof is Proof.MATCHES:
+            fault(
+                f"a callback from the future is believed, {kept} ahead",
+                expected="differs: it could be kept and sent when its time has come",
+                look_at="read_callback of the adapter: compare the time in the proof with received_at, both ways",
+            )
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
+
+
+_proving: WeakKeyDictionary[Bench, bool] = WeakKeyDictionary()
+
+
 def _has_proof(bench: Bench) -> bool:
-    """Whether the account has secrets that callbacks are checked with."""
-    return bool(bench.settings.get("callback"))
+    """Whether the account can check callbacks: it has secrets for them, or the adapter finds a proof in a genuine one
+    with the keys that requests are signed with.
+    """
+    if bench not in _proving:
+        _proving[bench] = bool(bench.settings.get("callback")) or (
+            _read(bench, _paid(bench, bench.play(SYNC))[1]).proof is not Proof.ABSENT
+        )
+    return _proving[bench]
 
 
 def _counts(bench: Bench, place: Place, forged: OutgoingCallback, adapter: Any) -> bool:
