@@ -74,7 +74,7 @@ class ExactMoneySuite(Suite):
             amount = getattr(asked, name)
             places = _places_with(bench, sent, amount)
             if not places:
-                _is_nowhere(call, name, amount, sent)
+                _is_nowhere(bench, call, name, amount, sent)
             for tricky in _tricky(bench, amount):
                 again = call.request(play, call.prepare(play), play.new()).model_copy(update={name: tricky})
                 _arrives_exactly(bench, play, call, again, name, tricky, {place: sent[place] for place in places})
@@ -261,7 +261,7 @@ def _places_with(bench: Bench, sent: dict[Place, Any], amount: Any) -> list[Plac
     return [place for place, value in sent.items() if as_number(value) == _wired(bench, amount)]
 
 
-def _is_nowhere(call: Call, name: str, amount: Any, sent: dict[Place, Any]) -> None:
+def _is_nowhere(bench: Bench, call: Call, name: str, amount: Any, sent: dict[Place, Any]) -> None:
     """Fault: what leaves has no such amount, so that nothing could be looked at."""
     wanted = _of(amount)
     for place, value in sent.items():
@@ -278,7 +278,7 @@ def _is_nowhere(call: Call, name: str, amount: Any, sent: dict[Place, Any]) -> N
             )
     fault(
         f"{call.name}: {name} = {plain(wanted)} is nowhere in what left, so that its digits cannot be looked at",
-        expected=f"{plain(wanted)} in the body, the query or the path",
+        expected=f"{plain(_wired(bench, amount))} in the body, the query or the path",
         found=", ".join(f"{where(place)} = {value}" for place, value in sent.items())[:400],
         look_at="`units` of the Subject where the provider counts in a smallest unit, and `unsent` where it takes no "
         "such amount",
