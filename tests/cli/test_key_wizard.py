@@ -16,10 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from cli.conftest import COMMAND, TIMEOUT, Process, Terminal
 from cli.kept_keys import Ring
+from gateway.cli import key_wizard, session
+from gateway.cli.app import build
+from gateway.contracts import KeyPart
 from gateway.models.keys import KeyState, Permission
+from gateway.plugins import load_plugins
+from gateway.secrets import Secret
 from gateway.testing import SandboxServer, faults
 from gateway_aurex.sandbox import AurexSandbox
 
@@ -346,6 +352,20 @@ def test_a_process_that_is_ended_while_a_secret_is_typed_leaves_a_terminal_that_
     assert "error: interrupted: nothing was kept\n" in somebody.shown
     assert_it_is_told_how_a_key_is_ended(somebody)
     assert (ring.kept(), ring.secrets()) == ([], set())
+
+
+def test_whatever_goes_wrong_in_the_walk_it_tells_of_the_key_that_was_made(
+    ring: Ring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(part: KeyPart) -> Secret:
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr(session, "interactive", lambda: True)
+    monkeypatch.setattr(key_wizard, "read_part", broken)
+    result = CliRunner().invoke(build(load_plugins()), list(CREATE), input="\n" * 4)
+    assert isinstance(result.exception, RuntimeError)
+    assert "error: nothing was kept\n" in result.stderr
+    assert "a key that was made at Emirex meanwhile is valid: end it there; " in result.stderr
 
 
 def test_ctrl_c_while_the_key_is_read_with_keeps_nothing(ring: Ring, person: Callable[..., Person]) -> None:
