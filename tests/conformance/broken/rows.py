@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from conformance.acme import AcmeAdapter, data_of
+from conformance.acme_sandbox import AcmeSandbox
 from conformance.broken.fault import fails
 from gateway.contracts import Query
 from gateway.exchange import Operation, Request, Response, ask
@@ -204,3 +205,22 @@ class TakesTheNumberForAHash(AcmeAdapter):
     def order(self, data: dict[str, Any]) -> ProviderOrder:
         read = super().order(data)
         return read.model_copy(update={"transactions": (data["id"],) if data["received"] else ()})
+
+
+class HashSandbox(AcmeSandbox):
+    def _get_payout(self, request: Any, body: Any) -> object:
+        return {**self._payouts[request.path_params["id"]], "txid": None}
+
+
+@fails(
+    _FEES,
+    "withdrawals.get: `transactions` shows P",
+    sandbox=lambda self: HashSandbox(),
+)
+class TakesTheNumberForThePayoutsHash(AcmeAdapter):
+    """Shows the number of a payout as the hash of its payment, as soon as there is one."""
+
+    def read_payout(self, response: Response) -> ProviderWithdrawal:
+        data = data_of(response)
+        read = super().read_payout(response)
+        return read.model_copy(update={"transactions": (data["id"],) if data.get("txid") else ()})

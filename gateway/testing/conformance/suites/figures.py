@@ -21,7 +21,7 @@ from gateway.testing.conformance.faults import fault
 from gateway.testing.conformance.subject import Subject
 from gateway.testing.conformance.suites.coins import names, texts_in
 from gateway.testing.conformance.suites.evidence import LISTS, call_of, raised_by, run_of
-from gateway.testing.conformance.tap import Exchange, as_number, leaves, written
+from gateway.testing.conformance.tap import Exchange, as_number, leaves, replaced, written
 from gateway.testing.conformance.units import from_wire, on_wire
 from gateway.testing.sandbox import SandboxError
 
@@ -32,6 +32,7 @@ _BALANCES = ("available", "pending", "allocated", "total")
 
 _WITH_FEES = ("orders.get", "orders.list", "withdrawals.create", "withdrawals.get", "withdrawals.list")
 _SHORTEST_HASH = 32
+_SOME_HASH = "c0ffee" * 10 + "abcd"
 
 
 def _has_fees(call: Call) -> bool:
@@ -94,6 +95,8 @@ class FiguresSuite(Suite):
             for item in _items(run.result) if run.operation == call.operation else ():
                 _hashes_are_no_numbers(call, item)
                 _fees_stand_somewhere_else(bench, call, item, seen)
+        if not call.is_write and call.operation not in LISTS:
+            _a_hash_becomes_a_hash(bench, play, call, prepared, seen)
 
 
 @dataclass
@@ -260,6 +263,37 @@ def _hashes_are_no_numbers(call: Call, item: Any) -> None:
                     "not told",
                     look_at=f"which field of the answer `{name}` is read from",
                 )
+
+
+def _a_hash_becomes_a_hash(bench: Bench, play: Play, call: Call, prepared: Any, seen: Iterable[Exchange]) -> None:
+    """Where the sandbox has no payment on the chain yet, one is put where the answer has room for it."""
+    answers = [answer for one in seen if (answer := _decoded(one.answer)) is not None]
+    empty = {path for answer in answers for path, value in leaves(answer) if value in (None, "") and _is_hash(path)}
+    if not empty or run_of(play, call).result.transactions:
+        return
+
+    def paid(body: bytes) -> bytes:
+        data = _decoded(body)
+        for path in empty if data is not None else ():
+            data = replaced(data, path, _SOME_HASH)
+        return body if data is None else written(data)
+
+    play.watch.forget()
+    with bench.rewriting(paid):
+        raised_by(lambda: call.make(play, prepared))
+    for run in play.watch.runs:
+        shown = run.result.transactions if run.operation == call.operation and run.done else ()
+        if shown and _SOME_HASH not in shown:
+            fault(
+                f"{call.name}: `transactions` shows {', '.join(shown)}, and the answer has another hash",
+                expected=f"{_SOME_HASH}, which was put at {', '.join('.'.join(map(str, path)) for path in empty)}",
+                look_at="which field of the answer `transactions` is read from",
+            )
+
+
+def _is_hash(path: tuple[str | int, ...]) -> bool:
+    name = str(path[-1]).lower() if path else ""
+    return name.startswith("tx") or "hash" in name or "transaction" in name
 
 
 def _fees_stand_somewhere_else(bench: Bench, call: Call, item: Any, seen: Iterable[Exchange]) -> None:
