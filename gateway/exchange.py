@@ -61,7 +61,10 @@ class Request:
     parse: Callable[[Response], Any] | None = None
 
     def target(self) -> str:
-        """Path and query as they go out, percent-encoded; what a signature over the target covers."""
+        """Path and query below the account's `base_url`, percent-encoded as they go out: what a signature over the
+        target covers where `base_url` has no path of its own. Otherwise the provider sees that one before it, and what
+        it signs is `urlsplit(settings.base_url).path + request.target()`.
+        """
         if not self.query:
             return self.path
         return self.path + "?" + "&".join(f"{quote(key, safe='')}={quote(value, safe='')}" for key, value in self.query)
@@ -120,8 +123,8 @@ class Failure:
     code: str | None = None
     hint: str | None = None
     recognised: bool = True
-    """False for a code (or words) that the adapter's table does not know: what `kind` says is then a guess, and no proof
-    that a payout was not made. Such a payout is of unknown outcome, unless the HTTP status itself is a refusal.
+    """False for a code (or words) that the adapter's table does not know: what `kind` says is then a guess, and no
+    proof that a payout was not made. Such a payout is of unknown outcome, unless the HTTP status itself is a refusal.
     """
 
 

@@ -166,15 +166,19 @@ class Subject:
     """Errors that the documentation names."""
     signatures: ClassVar[Sequence[SignatureVector]] = ()
     """Check values of what goes out signed."""
+    signs_base_path: ClassVar[bool] = True
+    """A signature that covers the path covers that of `base_url` too, such as `/v2`, as the provider sees it. False
+    where the provider documents that it signs what comes after it.
+    """
     callbacks: ClassVar[Sequence[CallbackSample]] = ()
     """Callbacks that are documented or recorded."""
     callbacks_expire: ClassVar[bool | timedelta] = False
-    """The proof of a callback covers a time, so that one which was kept is refused: after an hour (True), or for how long
-    the provider documents that one is good.
+    """The proof of a callback covers a time, so that one which was kept is refused: after an hour (True), or for how
+    long the provider documents that one is good.
     """
     callback_bytes: ClassVar[bool] = True
-    """A proof that covers the body of a callback covers its bytes as they came. False where the provider documents that it
-    signs the data instead, such as JSON that is written anew with its names sorted.
+    """A proof that covers the body of a callback covers its bytes as they came. False where the provider documents that
+    it signs the data instead, such as JSON that is written anew with its names sorted.
     """
     strict: ClassVar[str | None] = "callback.strict"
     """The setting that has callbacks rejected whose proof differs, off by default; None where the provider's settings

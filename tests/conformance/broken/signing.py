@@ -6,8 +6,11 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from conformance.acme import SignedAuth, signature
+from pydantic import Field
+
+from conformance.acme import AcmeSettings, SignedAuth, signature
 from conformance.broken.fault import fails
+from gateway.contracts import BaseUrl
 from gateway.exchange import Request, Signing
 
 
@@ -94,6 +97,16 @@ class ForgetsTheWrite(Steps):
 
     def sent(self, request: Request) -> Request:
         return Request(request.method, request.path, request.query, request.headers, body=request.body)
+
+
+@fails(
+    "test_a_signature_covers_the_path_of_the_address",
+    "leaves out that of base_url (/v2): the provider sees /v2/orders where /orders was signed",
+)
+class SignsBelowTheVersion(AcmeSettings):
+    """Signs the path below the address of the API, whose version the provider signs too."""
+
+    base_url: BaseUrl = Field(default="https://api.acme.invalid/v2", description="where the API is")
 
 
 @fails("test_what_identifies_a_key_does_not_reveal_it", "auth.key_id holds the secret auth.key")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from gateway.contracts import LoginAuth, NoAuth
 from gateway.errors import GatewayError
@@ -113,6 +114,33 @@ class AuthenticationSuite(Suite):
             auth.sign(request, Signing(moment + timedelta(seconds=1), 8))
 
     @check(_once)
+    def test_a_signature_covers_the_path_of_the_address(self, bench: Bench, case: Case) -> None:
+        bench.start()
+        if not bench.subject.signs_base_path:
+            return
+        address = str(bench.settings["base_url"])
+        below = _path_of_its_own(bench)
+        if not below:
+            return
+        auth, moment = _ready(bench), Signing(bench.clock.now(), 7)
+        here, there = (auth.sign(Request("GET", path), moment) for path in ("/conformance-a", "/conformance-b"))
+        if here.headers == there.headers and here.body == there.body:
+            return  # it does not cover the path
+        other = adapter_of(bench.subject, {**bench.settings, "base_url": address + "/other"}).auth
+        if isinstance(other, LoginAuth) and other.login_needed():
+            return  # a key that a login obtains is sent as it is
+        elsewhere = other.sign(Request("GET", "/conformance-a"), moment)
+        if elsewhere.headers == here.headers and elsewhere.body == here.body:
+            fault(
+                f"the signature covers the path of a request, and leaves out that of base_url ({below}): the provider "
+                f"sees {below}/orders where /orders was signed",
+                expected="urlsplit(settings.base_url).path + request.target() in what is signed; or a base_url without "
+                "a path, and paths with the version",
+                look_at="sign() of the adapter's auth; where the provider documents that it signs what comes after "
+                f"{below}, signs_base_path = False of the Subject",
+            )
+
+    @check(_once)
     def test_what_identifies_a_key_does_not_reveal_it(self, bench: Bench, case: Case) -> None:
         bench.start()
         auth = _ready(bench)
@@ -211,6 +239,13 @@ class AuthenticationSuite(Suite):
 
 
 _LOGIN = {name for name in vars(LoginAuth) if not name.startswith("_")}
+
+
+def _path_of_its_own(bench: Bench) -> str:
+    """The path of the provider's address: as the settings have it, or as the account has it in the sandbox."""
+    default = bench.subject.provider.settings.model_fields["base_url"].default
+    path = urlsplit(default).path.rstrip("/") if isinstance(default, str) else ""
+    return path or bench.path_of(Request("GET", "")).rstrip("/")
 
 
 def _texts(table: Any) -> set[str]:
