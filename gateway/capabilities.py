@@ -6,7 +6,7 @@ network I/O. A row is graded by the weakest part of the call (path, authenticati
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -22,6 +22,7 @@ __all__ = [
     "NeutralOperation",
     "Support",
     "absent",
+    "absent_rest",
     "manual",
     "supported",
 ]
@@ -172,6 +173,13 @@ def absent(operation: str, source: str, reason: str, *, instead: str = "", varia
     return Capability(operation, variant, Support.ABSENT, Grade.ABSENT, source, reason, instead)
 
 
+def absent_rest(source: str, reason: str) -> Callable[[str, str], Capability]:
+    """For `Capabilities.of(…, rest=absent_rest(…))`: an `absent` row, of this source and reason, for every operation
+    and variant that has no row of its own.
+    """
+    return lambda operation, variant: absent(operation, source, reason, variant=variant)
+
+
 _ELSEWHERE = "use an account at a provider that offers it; `gateway capabilities` shows which do"
 
 
@@ -192,9 +200,18 @@ class Capabilities:
             self._by_key[row.operation, row.variant] = row
 
     @classmethod
-    def of(cls, *rows: Capability) -> Capabilities:
-        """A table of these rows."""
-        return cls(tuple(rows))
+    def of(cls, *rows: Capability, rest: Callable[[str, str], Capability] | None = None) -> Capabilities:
+        """The table of these rows. `rest` makes one for every operation and variant that is not among them
+        (`absent_rest`); without it the table says that the adapter does not declare them.
+        """
+        stated = {(row.operation, row.variant) for row in rows}
+        others = [
+            rest(operation.name, variant)
+            for operation in OPERATIONS.values()
+            for variant in operation.variants
+            if rest is not None and (operation.name, variant) not in stated
+        ]
+        return cls((*rows, *others))
 
     def replaced(self, *rows: Capability) -> Capabilities:
         """The same table with these rows instead, for an account whose settings switch something on."""

@@ -15,7 +15,6 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 from gateway._version import __version__
-from gateway.capabilities import OPERATIONS
 from gateway.contracts.adapter import CONTRACT_VERSION
 from gateway.errors import InvalidRequest
 
@@ -28,16 +27,6 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _LONGEST = 32
 _TITLE = re.compile(r"[^\W_](?:[\w .,&+()-]{0,38}[\w)])?")
 _WORD = re.compile(r"<<(\w+)>>")
-_DONE = frozenset(
-    {
-        ("orders.create", "payer-choice"),
-        ("orders.create", "coin"),
-        ("orders.get", ""),
-        ("orders.list", ""),
-        ("callbacks.receive", ""),
-    }
-)
-"""The rows of the table that every generated adapter implements."""
 
 
 class Scheme(StrEnum):
@@ -90,7 +79,6 @@ class NewProvider:
             "version": __version__,
             "next_version": _next(__version__),
             "contract": str(CONTRACT_VERSION),
-            "absent": "\n".join(_absent(self.scheme)),
         }
 
 
@@ -108,7 +96,7 @@ def render(provider: NewProvider) -> dict[str, str]:
 def left_to_fill_in(made: Mapping[str, str]) -> list[str]:
     """The marked places, as file, line and what is missing."""
     return [
-        f"{path}:{number}: {line.partition(MARKER)[2].strip()}"
+        f"{path}:{number}: {line.partition(MARKER)[2].removesuffix('-->').strip()}"
         for path, text in made.items()
         for number, line in enumerate(text.splitlines(), 1)
         if MARKER in line
@@ -137,16 +125,6 @@ def _for(scheme: Scheme, text: str) -> str:
         elif wanted:
             kept.append(line)
     return "".join(kept)
-
-
-def _absent(scheme: Scheme) -> Iterator[str]:
-    """A row of the capability table for everything that is not implemented yet."""
-    done = _DONE if scheme is Scheme.NONE else _DONE | {("keys.verify", "")}
-    for operation in OPERATIONS.values():
-        for variant in operation.variants:
-            if (operation.name, variant) not in done:
-                told = f', variant="{variant}"' if variant else ""
-                yield f'    absent("{operation.name}", _DOCS, _NOT_YET{told}),'
 
 
 def _next(version: str) -> str:

@@ -25,7 +25,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from gateway.assets import Asset
-from gateway.capabilities import OPERATIONS, Capabilities, absent, manual, supported
+from gateway.capabilities import Capabilities, absent_rest, manual, supported
 from gateway.contracts import (
     CONTRACT_VERSION,
     AccountSettings,
@@ -362,7 +362,7 @@ class AcmeAdapter(Adapter[AcmeSettings]):
         return number if isinstance(number, str) and number else None
 
 
-_OFFERED = (
+CAPABILITIES = Capabilities.of(
     supported("orders.create", "D", "acme: orders", variant="coin"),
     supported("orders.get", "D", "acme: orders"),
     supported("orders.list", "D", "acme: orders"),
@@ -374,17 +374,7 @@ _OFFERED = (
     supported("keys.verify", "D", "acme: keys"),
     supported("callbacks.receive", "D", "acme: callbacks"),
     manual("keys.issue", "D", "acme: keys", "keys are made by hand", instead="make one in the dashboard"),
-)
-_KNOWN = {(row.operation, row.variant) for row in _OFFERED}
-
-CAPABILITIES = Capabilities.of(
-    *_OFFERED,
-    *(
-        absent(operation.name, "acme: overview", "there is no such call", variant=variant)
-        for operation in OPERATIONS.values()
-        for variant in operation.variants
-        if (operation.name, variant) not in _KNOWN
-    ),
+    rest=absent_rest("acme: overview", "there is no such call"),
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.capabilities import OPERATIONS, Capabilities, Grade, Support, absent, manual, supported
+from gateway.capabilities import OPERATIONS, Capabilities, Grade, Support, absent, absent_rest, manual, supported
 from gateway.errors import PluginError, UnsupportedOperation, UnverifiedOperation
 
 TABLE = Capabilities.of(
@@ -120,3 +120,20 @@ def test_the_operations_are_named_once_and_consistently() -> None:
             assert operation.write
         if operation.name.endswith((".get", ".list")):
             assert not operation.write
+
+
+def test_the_rest_is_absent_for_one_reason() -> None:
+    table = Capabilities.of(
+        supported("wallets.list", "D", "the manual", variant="custodial"),
+        absent("cards.create", "the manual", "it issues no cards"),
+        rest=absent_rest("the index", "there is no such call"),
+    )
+    assert len(table.rows) == sum(len(one.variants) for one in OPERATIONS.values())
+    assert table.get("wallets.list", "custodial").support is Support.SUPPORTED
+    assert table.get("cards.create").reason == "it issues no cards"
+    others = [row for row in table if (row.operation, row.variant) != ("wallets.list", "custodial")][1:]
+    assert {(row.support, row.grade) for row in others} == {(Support.ABSENT, Grade.ABSENT)}
+    assert table.get("wallets.list", "lightning") == absent(
+        "wallets.list", "the index", "there is no such call", variant="lightning"
+    )
+    assert list(Capabilities.of(rest=absent_rest("the index", "none")).variants("orders.get")) == []

@@ -80,7 +80,7 @@ NAMES = {
         Failure Malformed Operation Request Response Signing ask decode_json encode_json
     """,
     "gateway.capabilities": """
-        Capabilities Capability Grade NeutralOperation OPERATIONS Support absent manual supported
+        Capabilities Capability Grade NeutralOperation OPERATIONS Support absent absent_rest manual supported
     """,
     "gateway.hookspecs": """
         hookimpl

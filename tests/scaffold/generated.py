@@ -17,9 +17,9 @@ EDGES = ("a", "acme", "acme-pay2", "a-name-of-32-letters-0123456789x")
 """Names of all lengths: what a formatter does with a line depends on it."""
 
 
-def generate(folder: Path, name: str = "acme", scheme: Scheme = Scheme.BEARER) -> NewProvider:
+def generate(folder: Path, name: str = "acme", scheme: Scheme = Scheme.BEARER, title: str = "") -> NewProvider:
     """Write it to `folder`, with the metadata of an installed distribution beside its package."""
-    provider = NewProvider(name, scheme)
+    provider = NewProvider(name, scheme, title)
     for path, text in render(provider).items():
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -36,10 +36,15 @@ def test_no_template_shows(name: str, scheme: Scheme) -> None:
     assert {"README.md", "pyproject.toml", ".gitignore", ".ci/run", "tests/test_conformance.py"} <= set(made)
 
 
-@pytest.mark.parametrize("name", EDGES)
-def test_it_is_in_order(name: str, tmp_path: Path) -> None:
+LONGEST_TITLE = "A Title of Forty Letters & Signs (Ltd.)".ljust(40, "x")
+
+
+@pytest.mark.parametrize(
+    ("name", "title"), [*((name, "") for name in EDGES), ("a", LONGEST_TITLE), (EDGES[-1], LONGEST_TITLE)]
+)
+def test_it_is_in_order(name: str, title: str, tmp_path: Path) -> None:
     for scheme in SCHEMES:
-        generate(tmp_path / scheme, name, scheme)
+        generate(tmp_path / scheme, name, scheme, title)
     for words in (["format", "--check"], ["check"]):
         done = run(tmp_path, "ruff", *words, "--no-cache", ".")
         assert done.returncode == 0, done.stdout + done.stderr
@@ -147,9 +152,10 @@ def test_the_distribution_says_what_it_needs() -> None:
 
 def test_what_is_left_is_told_with_its_place() -> None:
     made = render(NewProvider("acme"))
+    assert {"README.md", "pyproject.toml"} < {place.partition(":")[0] for place in left_to_fill_in(made)}
     for place in left_to_fill_in(made):
         path, line, what = place.split(":", 2)
-        assert made[path].splitlines()[int(line) - 1].endswith(f"{MARKER}{what}")
+        assert made[path].splitlines()[int(line) - 1].removesuffix(" -->").endswith(f"{MARKER}{what}")
         assert what.strip()
     assert left_to_fill_in({"a.py": "x = 1\n"}) == []
 

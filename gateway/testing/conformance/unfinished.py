@@ -18,8 +18,8 @@ _NEAR = 3
 
 
 def unfinished(subject: Subject, examiners: Iterable[type] = ()) -> list[str]:
-    """Marked places of the adapter's package, of the tests beside the subject and of the pyproject.toml above them:
-    file, line and what is missing.
+    """Marked places of the adapter's package, of the tests beside the subject, and of the pyproject.toml above them with
+    its README.md: file, line and what is missing.
     """
     texts: dict[str, str] = {}
     for name, file in _files(subject, examiners):
@@ -38,6 +38,7 @@ def _files(subject: Subject, examiners: Iterable[type]) -> Iterator[tuple[str, P
     project = next((found for folder in folders for found in _projects(folder)), None)
     root = project.parent if project is not None else Path.cwd()
     if project is not None:
+        yield "README.md", root / "README.md"
         yield _named(project, root, root), project
     package = sys.modules.get(subject.provider.adapter.__module__.partition(".")[0])
     for place in getattr(package, "__path__", ()):
