@@ -11,14 +11,15 @@ from types import FrameType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from gateway.contracts import IncomingCallback, Notice, Proof, ReadsCallbacks
+from gateway.config import account_settings
+from gateway.contracts import Account, IncomingCallback, Notice, Proof, ReadsCallbacks
 from gateway.errors import ConfigurationError
 from gateway.models import OrderStatus
 from gateway.testing.conformance.alone import alone
-from gateway.testing.conformance.bench import BASE_URL, Bench, Play, adapter_of, table_of
+from gateway.testing.conformance.bench import ACCOUNT, BASE_URL, Bench, Play, adapter_of, plugins_of, table_of
 from gateway.testing.conformance.cases import Case, Suite, check
 from gateway.testing.conformance.colours import COLOURS, SYNC
-from gateway.testing.conformance.faults import Piercing, fault
+from gateway.testing.conformance.faults import Nonconforming, Piercing, fault
 from gateway.testing.conformance.forgeries import Place, misleading_headers, near_misses, proof_of, proof_of_another
 from gateway.testing.conformance.subject import CallbackSample
 from gateway.testing.sandbox import OutgoingCallback
@@ -45,6 +46,11 @@ def _coloured(suite: Suite) -> Iterator[Case]:
 def _once(suite: Suite) -> Iterator[Case]:
     if _receives(suite):
         yield Case(area=_AREA, operation=_OPERATION, colour="")
+
+
+def _with_rules(suite: Suite) -> Iterator[Case]:
+    if suite.examined().provider.keys is not None:
+        yield from _once(suite)
 
 
 def _samples(suite: Suite) -> Iterator[Case]:
@@ -139,6 +145,30 @@ class CallbacksSuite(Suite):
                     found=repr(other.provider_id),
                     look_at="the provider_id of the Notice: it is taken from where the provider documents it",
                 )
+
+    @check(_with_rules)
+    def test_an_account_on_a_ring_reads_callbacks(self, bench: Bench, case: Case) -> None:
+        play = bench.play(SYNC)
+        _, callback = _paid(bench, play)
+        forged = bench.subject.forge(bench.tapped.inner, callback)
+        for adapter, has_keys in ((_on_a_ring(bench, empty=True), False), (_on_a_ring(bench), True)):
+            try:
+                notice, of_nobody = (_read(bench, one, adapter=adapter) for one in (callback, forged))
+            except Nonconforming as found:
+                fault(
+                    f"an account on a ring of keys: {str(found).partition(chr(10))[0]}",
+                    expected="a Notice: settings.auth is a RingAuth then, and the keys are those of account.ring()",
+                    look_at="read_callback of the adapter",
+                )
+            if has_keys and _has_proof(bench) and notice.proof is not Proof.MATCHES:
+                fault(
+                    f"a genuine callback to an account on a ring of keys was not taken for one: proof "
+                    f"{notice.proof.value} ({notice.reason})",
+                    expected="matches: what proves callbacks may be in any of account.ring(), besides the settings",
+                    look_at="read_callback of the adapter",
+                )
+            if has_keys and _has_proof(bench) and of_nobody.proof is Proof.MATCHES:
+                fault("a forged callback to an account on a ring of keys was believed", expected="differs")
 
     @check(_coloured)
     def test_a_strict_account_rejects_what_proves_nothing(self, bench: Bench, case: Case) -> None:
@@ -373,6 +403,38 @@ def _has_proof(bench: Bench) -> bool:
             _read(bench, _paid(bench, bench.play(SYNC))[1]).proof is not Proof.ABSENT
         )
     return _proving[bench]
+
+
+def _on_a_ring(bench: Bench, *, empty: bool = False) -> Any:
+    """An adapter whose account has its key, and what it checks callbacks with, in a ring instead of in its settings."""
+    provider, settings = bench.subject.provider, dict(bench.settings)
+    assert provider.keys is not None
+    own = getattr(account_settings(ACCOUNT, settings, plugins_of(provider)), "auth", None)
+    kinds = provider.keys.kinds
+    ring = [own] if any(isinstance(own, kind.credentials) for kind in kinds if not kind.for_callbacks) else []
+    proofs = dict(settings.get("callback", {}))
+    for kind in kinds if proofs else ():
+        parts = {part.name: _one(proofs[part.name]) for part in kind.parts if part.name in proofs}
+        if kind.for_callbacks and parts:
+            ring.append(kind.credentials.model_validate({"kind": kind.name, **parts}))
+            proofs = {name: value for name, value in proofs.items() if name not in parts}
+    settings |= {"auth": {"kind": "ring"}, **({"callback": proofs} if "callback" in settings else {})}
+    try:
+        checked = account_settings(ACCOUNT, settings, plugins_of(provider))
+    except ConfigurationError as error:
+        fault(
+            "the provider has rules for keys, and its accounts can have no ring",
+            expected='auth = { kind = "ring" } taken: RingAuth among the types of the setting',
+            found=str(error),
+            look_at="the adapter's settings model",
+        )
+    keys = () if empty else tuple(ring)
+    return provider.adapter(Account(ACCOUNT, checked.environment, checked, bench.clock.now, lambda: keys))
+
+
+def _one(value: Any) -> Any:
+    """A setting may hold several while one replaces another."""
+    return value[0] if isinstance(value, (list, tuple)) and value else value
 
 
 def _counts(bench: Bench, place: Place, forged: OutgoingCallback, adapter: Any) -> bool:
