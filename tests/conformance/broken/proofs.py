@@ -89,7 +89,7 @@ class ChecksWithTheKeys(AcmeAdapter):
         return hmac.compare_digest(expected.encode(), given.encode("utf-8", "replace"))
 
     def secrets(self) -> Iterable[Secret]:
-        own = self.settings.auth
+        own: Any = self.settings.auth
         return [own.secret] if isinstance(own, Keys) else [key.secret for key in self.account.ring()]
 
 
@@ -105,7 +105,7 @@ class AcmeOnARing(Acme):
     """Acme, whose keys may be in a ring, and sign callbacks too."""
 
     provider = provider(adapter=ChecksWithTheKeys, settings=RingSettings, keys=RULES)
-    callbacks = ()
+    callbacks = ()  # type: ignore[assignment]
     strict = None
     nothing_documented = {"callbacks": "Acme documents none that its keys sign"}
 
@@ -127,7 +127,8 @@ class ChecksWithItsOwnKey(AcmeOnARing):
 
 class NoKey(ChecksWithTheKeys):
     def secrets(self) -> Iterable[Secret]:
-        return [self.settings.auth.secret] if isinstance(self.settings.auth, Keys) else []
+        own: Any = self.settings.auth
+        return [own.secret] if isinstance(own, Keys) else []
 
 
 @fails("test_an_account_on_a_ring_reads_callbacks", "an account on a ring of keys was not taken for one: proof differs")
