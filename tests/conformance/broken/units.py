@@ -164,7 +164,7 @@ class SendsAFloatInTheQuery(Acme):
         return self.FromTheQuery()
 
 
-@counts(_IN, "wallets.list:custodial shows the answer's 1234567890123456789012345 at data.items.0.available as")
+@counts(_IN, "wallets.list:custodial shows the answer's 15002502 at data.items.0.available as 150025.0200 USDT@tron")
 class HundredTimesTooMuch(InUnits):
     """Shows balances a hundred times too large."""
 

@@ -30,7 +30,6 @@ __all__ = ["ExactMoneySuite"]
 _WHOLE = (Decimal(1234567890123456789012345), Decimal(9007199254740993))
 _FRACTION = Decimal("0.123456789012345678")
 _FARTHEST = 30
-_FLOATS = "float(), round() or quantize() on the way from the answer to the result"
 
 
 def _has_amounts(call: Call) -> bool:
@@ -47,18 +46,22 @@ class ExactMoneySuite(Suite):
         play, call = bench.play(SYNC), call_of(case)
         seen, result = _once(bench, play, call)
         for source in _candidates(bench, seen, result):
-            found = None
+            small = _small(source, result)
+            shown = _played(bench, play, call, source, small)
+            if shown is None or not _is_shown(bench, call, source, small, shown):
+                continue  # this number is not where the result's comes from
             for number in _WHOLE:
-                if (found := _played(bench, play, call, source, number)) is not None:
+                found = _played(bench, play, call, source, number)
+                if found is not None:
                     if not _is_shown(bench, call, source, number, found):
-                        _loses_nothing(bench, play, call, source, number, found, result)
+                        _loses_digits(call, source, number, found)
                     break
-            if found is not None and not any(one.number == number for one in found):
-                continue  # it is no source of the result, or a whole number of smallest units
-            exactly = Decimal(int(as_number(source.value) or 0) + 2) + _FRACTION
+            if not any(one.number == small for one in shown):
+                continue  # it is a whole number of smallest units
+            exactly = small + _FRACTION
             found = _played(bench, play, call, source, exactly)
             if found is not None and exactly not in {one.number for one in found}:
-                _loses_nothing(bench, play, call, source, exactly, found, result)
+                _loses_digits(call, source, exactly, found)
 
     @check(over(_has_amounts, colours=[SYNC]))
     def test_amounts_that_go_out_keep_every_digit(self, bench: Bench, case: Case) -> None:
@@ -154,6 +157,15 @@ def _digits(number: Decimal) -> str:
     return "".join(map(str, number.as_tuple().digits)).strip("0")
 
 
+def _small(source: _Source, result: Any) -> Decimal:
+    """A number near the answer's whose digits the result has nowhere: a large one could be that of the pages."""
+    known = {_digits(one.number) for one in _numbers(result)}
+    number = Decimal(int(as_number(source.value) or 0) + 2)
+    while len(_digits(number)) < 2 or _digits(number) in known:
+        number += 1
+    return number
+
+
 def _played(bench: Bench, play: Play, call: Call, source: _Source, number: Decimal) -> list[_Number] | None:
     """The numbers of the result when the answer has another one there; None when that is refused."""
     written_as: Any = plain(number) if isinstance(source.value, str) else number
@@ -200,22 +212,12 @@ def _is_scaled_as_said(bench: Bench, call: Call, source: _Source, number: Decima
         )
 
 
-def _loses_nothing(
-    bench: Bench, play: Play, call: Call, source: _Source, number: Decimal, found: list[_Number], result: Any
-) -> None:
-    """Fault, if this place is where a number of the result comes from: a smaller one put there is shown."""
-    if sorted(one.number for one in found) == sorted(one.number for one in _numbers(result)):
-        return
-    small = Decimal(int(as_number(source.value) or 0) + 2)
-    shown = _played(bench, play, call, source, small)
-    if shown is None or not any(_digits(one.number) == _digits(small) for one in shown):
-        return  # the result's number is made of several, or is another's
-    pairs = [(one.place, one.number) for one in found]
+def _loses_digits(call: Call, source: _Source, number: Decimal, found: list[_Number]) -> None:
     fault(
         f"{call.name} loses digits: the answer said {plain(number)} at {where(source.path)}, and the result does not",
         expected=f"{plain(number)}, every digit kept",
-        found=scanning.closest(number, pairs),
-        look_at=_FLOATS,
+        found=scanning.closest(number, [(one.place, one.number) for one in found]),
+        look_at="float(), round() or quantize() on the way from the answer to the result",
     )
 
 

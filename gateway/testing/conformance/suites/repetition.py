@@ -12,7 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.exchange import Request
+from gateway.money import Money
 from gateway.testing import faults
+from gateway.testing.conformance import scanning
 from gateway.testing.conformance.bench import Bench, Play
 from gateway.testing.conformance.calls import Call
 from gateway.testing.conformance.cases import Case, Suite, check, over
@@ -21,6 +23,8 @@ from gateway.testing.conformance.faults import fault
 from gateway.testing.conformance.places import Place, asked_places, where
 from gateway.testing.conformance.suites.evidence import call_of, raised_by
 from gateway.testing.conformance.suites.table import supports
+from gateway.testing.conformance.tap import as_number, leaves, wire_data
+from gateway.testing.conformance.units import on_wire
 from gateway.testing.conformance.watching import nothing
 from gateway.testing.sandbox import SandboxError
 
@@ -29,6 +33,8 @@ __all__ = ["RepetitionSuite"]
 _LENGTHS = (128, 64, 40, 32, 20)
 """Of references: as long as the gateway takes them, and shorter ones for adapters that refuse those."""
 _ATTEMPT = 32
+_TELLING = 6
+"""From this length on a text of an answer, such as a number of a customer, is no accident."""
 # Names under which providers take a number of the merchant's: the first always mark one write, the others may also be
 # those of what a write is about, such as the order of a refund.
 _MARK = re.compile(r"idempot|dedup")
@@ -74,7 +80,8 @@ class RepetitionSuite(Suite):
             # A time would be another one by now; what is made of the beginning of a reference is the same.
             third = _sent(bench, play, call, asked, nearest) or {}
             _is_not_cut(call, length, {place: same[place] for place in same if same[place] == third.get(place)}, other)
-        _is_no_constant(call, prepared, {place: same[place] for place in same if same[place] == other.get(place)})
+        always = {place: same[place] for place in same if same[place] == other.get(place)}
+        _is_no_constant(call, always, _known(bench, asked) if prepared is None else None)
 
     @check(over(_makes_an_order, colours=[SYNC]))
     def test_an_order_that_expired_is_made_anew(self, bench: Bench, case: Case) -> None:
@@ -143,15 +150,29 @@ def _is_not_cut(call: Call, length: int, same: dict[Place, Any], other: dict[Pla
             )
 
 
-def _is_no_constant(call: Call, prepared: Any, same: dict[Place, Any]) -> None:
+def _is_no_constant(call: Call, same: dict[Place, Any], known: set[str] | None) -> None:
+    """`known` is what other things are called; None where the write is about something that has a number itself."""
     for place, value in same.items():
-        if value not in (None, "") and (_is(_MARK, place) or (prepared is None and _is(_NUMBER, place))):
+        numbers_it = known is not None and _is(_NUMBER, place) and str(value) not in known
+        if value not in (None, "") and (_is(_MARK, place) or numbers_it):
             fault(
                 f"{call.name}: two writes that differ in their reference alone have the same {_name(place)}",
                 expected="one of its own for every reference: the second write is never made otherwise",
                 found=str(value),
                 look_at="what the adapter makes it of",
             )
+
+
+def _known(bench: Bench, asked: Any) -> set[str]:
+    """The texts of a request but its amounts, of the account's settings, and of what the provider has said."""
+    data = {name: value for name, value in asked if not isinstance(value, Money)}
+    texts = {str(value) for _, value in leaves(asked.model_dump(mode="json", include=set(data)))}
+    texts |= {text for _, text in scanning.texts_of(bench.settings)}
+    for exchange in bench.tapped.exchanges:
+        texts |= {text for _, value in leaves(wire_data(exchange.answer)) if len(text := str(value)) >= _TELLING}
+    amounts = [value for _, value in asked if isinstance(value, Money)]
+    numbers = {number for money in amounts for number in (money.amount, on_wire(bench, money))}
+    return {text for text in texts if as_number(text) not in numbers}
 
 
 def _the(place: Place) -> str:
