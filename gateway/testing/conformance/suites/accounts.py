@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.errors import GatewayError
 from gateway.exchange import Request, Signing
-from gateway.testing.conformance.bench import Bench, adapter_of, supported
+from gateway.testing.conformance.bench import Bench, Play, adapter_of, supported
 from gateway.testing.conformance.cases import Case, Suite, check
 from gateway.testing.conformance.colours import SYNC
 from gateway.testing.conformance.faults import fault
@@ -38,9 +38,10 @@ class AccountsSuite(Suite):
     @check(_with_other_keys)
     def test_two_accounts_share_no_key(self, bench: Bench, case: Case) -> None:
         play = bench.play(SYNC)
-        _make_a_call(bench, play)
         assert play.watch.made is not None
         first = play.watch.made.auth
+        if hasattr(first, "login_due") and first.login_due():
+            _make_a_call(bench, play)
         settings = {**bench.settings, "auth": dict(_other_keys(bench.subject) or {})}
         second = adapter_of(bench.subject, settings).auth
         due = getattr(second, "login_due", None)
@@ -75,7 +76,7 @@ class AccountsSuite(Suite):
             )
 
 
-def _make_a_call(bench: Bench, play: Any) -> None:
+def _make_a_call(bench: Bench, play: Play) -> None:
     """An account that logs in has its key then."""
     calls = {(call.operation, call.variant): call for call in bench.subject.calls()}
     for row in supported(bench.subject):
