@@ -62,6 +62,8 @@ def _show(here: Session, data: dict[str, Any], everything: bool) -> None:
         for one in subject["unsaid"]:
             if one["reason"]:
                 here.output.text(shown(f"{subject['name']}: {one['words']}. The author's reason: {one['reason']}"))
+        for words in subject["untried"]:
+            here.output.text(shown(f"{subject['name']}: {words}"))
     for words in data["not_proved"]:
         here.output.text(shown(words))
     left = data["left_to_fill_in"]

@@ -246,6 +246,17 @@ def test_what_a_subject_leaves_out_is_told_unless_it_gives_a_reason(tmp_path: Pa
     assert {one["topic"]: one["reason"] for one in silent["unsaid"]}["failures"] == "Acme documents no error"
 
 
+def test_an_error_that_only_the_adapters_table_knows_is_told(tmp_path: Path) -> None:
+    silent = type("Silent", (Acme,), {"failures": tuple(one for one in Acme.failures if one.code != "no-funds")})
+    told = examine(silent, areas=["keys"], colours=["sync"])
+    words = "not tried: ERRORS of conformance.acme: 'no-funds' means InsufficientFunds, and no documented failure is "
+    assert [one for one in told.subjects[0].about.untried if one.startswith(words)] != []
+    assert not [one for one in told.subjects[0].about.untried if "'bad-key'" in one]
+    told.write(tmp_path / "report.json")
+    shown = CliRunner().invoke(build(load_plugins()), ["conformance", str(tmp_path / "report.json")])
+    assert f"acme: {words}" in " ".join(shown.output.split())
+
+
 def test_a_secret_that_is_called_public_is_looked_for_all_the_same() -> None:
     subject = type("Published", (Acme,), {"public": frozenset({"auth.secret", "auth.key"})})
     settings = {"auth": {"kind": "signed", "key": "a-key-of-acme", "secret": "a-secret-of-acme"}, "provider": "acme"}

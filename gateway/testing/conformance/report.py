@@ -49,6 +49,8 @@ class About:
     altered: Mapping[str, str] = field(default_factory=dict)
     """Checks of the kit that the author's test classes made something else of, with what."""
     unsaid: tuple[Unsaid, ...] = ()
+    untried: tuple[str, ...] = ()
+    """What the adapter knows and no sample of the subject tries; the adapter conforms all the same."""
     unfinished: tuple[str, ...] = ()
     """Places of a generated adapter that are left to fill in: file, line and what is missing."""
 
@@ -61,7 +63,7 @@ class About:
         """`due` is all that `Conformance` asks, `examiners` are the test classes that examine the subject."""
         from gateway.testing.conformance.standard import altered, is_a_flavour
         from gateway.testing.conformance.unfinished import unfinished
-        from gateway.testing.conformance.unsaid import unsaid_by
+        from gateway.testing.conformance.unsaid import unsaid_by, untried_by
 
         examiners = list(examiners)
         flavour = is_a_flavour(examiners)
@@ -74,6 +76,7 @@ class About:
             due=wanted,
             altered=altered(examiners, {one.check for one in wanted}),
             unsaid=tuple(unsaid_by(subject, flavour=flavour)),
+            untried=tuple(untried_by(subject)),
             unfinished=tuple(unfinished(subject, examiners)),
         )
 
@@ -85,6 +88,7 @@ class About:
             "due": [list(one) for one in self.due],
             "altered": dict(self.altered),
             "unsaid": [one.to_dict() for one in self.unsaid],
+            "untried": list(self.untried),
             "unfinished": list(self.unfinished),
         }
 
@@ -98,6 +102,7 @@ class About:
             "provided": tuple(data["provided"]),
             "due": tuple(Due(*one) for one in data["due"]),
             "unsaid": tuple(Unsaid(**one) for one in data["unsaid"]),
+            "untried": tuple(data["untried"]),
             "unfinished": tuple(data["unfinished"]),
         }
         return cls(**{**data, **read})
@@ -284,6 +289,7 @@ class SubjectReport:
             "areas": [row.to_dict() for row in self.areas],
             "missing": [check.to_dict() for check in self.missing],
             "unsaid": [one.to_dict() for one in self.about.unsaid],
+            "untried": list(self.about.untried),
         }
 
 
@@ -396,6 +402,7 @@ def _is_report(data: Any) -> bool:
             and all(isinstance(subject["name"], str) for subject in data["subjects"])
             and all(isinstance(words, str) for words in (*data["not_proved"], *data["left_to_fill_in"]))
             and all(isinstance(one[name], str) for one in _unsaid(data) for name in ("topic", "words", "reason"))
+            and all(isinstance(words, str) for subject in data["subjects"] for words in subject["untried"])
         )
     except (KeyError, TypeError):
         return False

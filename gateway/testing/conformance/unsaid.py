@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +11,20 @@ from pydantic import BaseModel
 
 from gateway.config import account_settings
 from gateway.contracts import NoAuth
+from gateway.errors import (
+    AuthenticationFailed,
+    Conflict,
+    GatewayError,
+    InvalidRequest,
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+)
 from gateway.secrets import Secret
 from gateway.testing.conformance.bench import ACCOUNT, adapter_of, plugins_of, settings_of, supported
 from gateway.testing.conformance.subject import Subject
 
-__all__ = ["TOPICS", "Unsaid", "never_public", "unsaid_by"]
+__all__ = ["TOPICS", "Unsaid", "never_public", "unsaid_by", "untried_by"]
 
 TOPICS = ("words", "failures", "signatures", "callbacks", "ends", "refused_auth")
 """What a subject may give a reason for in `nothing_documented`. They are the names of its fields."""
@@ -46,6 +56,39 @@ def unsaid_by(subject: Subject, *, flavour: bool = False) -> list[Unsaid]:
     found += [Unsaid("public", words) for words in _published(subject)]
     found += [Unsaid("nothing_documented", words) for words in _misnamed(subject)]
     return [one for one in found if not flavour or one.topic in _OF_FLAVOURS]
+
+
+def untried_by(subject: Subject) -> list[str]:
+    """Errors that the tables of the adapter's package know and that no documented failure of the subject answers with:
+    what is made of them is not compared. What HTTP itself says of a status is no such entry.
+    """
+    answered = {text for failure in subject.failures for text in (failure.code, str(failure.status))}
+    package = subject.provider.adapter.__module__.rpartition(".")[0] or subject.provider.adapter.__module__
+    found: dict[str, str] = {}
+    for name, module in sorted(sys.modules.items()):
+        if name != subject.provider.adapter.__module__ and (name != package and not name.startswith(f"{package}.")):
+            continue
+        for table, entries in vars(module).items():
+            if isinstance(entries, Mapping) and entries and all(map(_is_error, entries.values())):
+                for code, kind in entries.items():
+                    if str(code) not in answered and _BY_STATUS.get(code) is not kind:
+                        found.setdefault(f"{code}", f"{table} of {name}: {code!r} means {kind.__name__}")
+    return [f"not tried: {words}, and no documented failure is answered with it" for words in found.values()]
+
+
+_BY_STATUS: Mapping[Any, type[GatewayError]] = {
+    400: InvalidRequest,
+    401: AuthenticationFailed,
+    403: PermissionDenied,
+    404: NotFound,
+    409: Conflict,
+    422: InvalidRequest,
+    429: RateLimited,
+}
+
+
+def _is_error(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, GatewayError)
 
 
 def never_public(subject: Subject, settings: Mapping[str, Any]) -> frozenset[str]:

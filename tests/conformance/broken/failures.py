@@ -64,6 +64,15 @@ class LosesTheCode(AcmeAdapter):
         return found and Failure(found.kind, found.message)
 
 
+@fails("test_an_error_keeps_the_providers_words", "the provider's own words for an error are lost")
+class LosesTheWords(AcmeAdapter):
+    """Keeps the code of an error and says words of its own instead of the provider's."""
+
+    def read_failure(self, response: Response) -> Failure | None:
+        found = super().read_failure(response)
+        return found and Failure(found.kind, "Acme has refused", found.code)
+
+
 @fails(
     _DOCUMENTED,
     "expected: RateLimited\n  found: InvalidRequest",

@@ -126,6 +126,20 @@ def _failures(subject: Subject, call: Call) -> Iterable[tuple[str, DocumentedFai
             yield f"{failure.status}-{failure.raises.__name__}-{number}", failure
 
 
+_PROVIDERS_WORDS = "words that only the provider has"
+
+
+def _words(failure: DocumentedFailure) -> list[tuple[tuple[str | int, ...], str]]:
+    """The texts of an error that are not its code."""
+    if isinstance(failure.body, str):
+        return []
+    return [
+        (path, value)
+        for path, value in leaves(failure.body)
+        if isinstance(value, str) and value not in (failure.code, str(failure.status))
+    ]
+
+
 def _is_write(call: Call) -> bool:
     return call.is_write and not call.operation.startswith("keys.")
 
@@ -221,6 +235,34 @@ class OutcomesSuite(Suite):
         arrived = arrivals(bench, struck[0], before)
         if struck[0].write and not raised.retryable and arrived != 1:
             fault(f"{call.name} was sent {arrived} times after {answered}", expected="once")
+
+    @check(over(what=_failures, colours=[SYNC], only=lambda case: any(_words(case.what))))
+    def test_an_error_keeps_the_providers_words(self, bench: Bench, case: Case) -> None:
+        call, failure = call_of(case), case.what
+        said_so = ""
+        for path, _ in _words(failure):
+            play = bench.play(case.colour)
+            prepared = play.prepared(call)
+            answer = faults.Status(
+                status=failure.status,
+                body=written(replaced(failure.body, path, _PROVIDERS_WORDS)).decode(),
+                times=20,
+                headers={"Content-Type": "application/json", **failure.headers},
+            )
+            bench.strike(play, call.operation, answer, lambda request: is_the_call(call, request))
+            raised = raised_by(lambda: call.make(play, prepared))  # noqa: B023
+            play.watch.strike = nothing
+            bench.server.faults(bench.name).clear()
+            if raised is None or _PROVIDERS_WORDS in str(raised):
+                return  # a result is a fault that another check tells
+            said_so = said_so or str(raised)
+        fault(
+            f"{call.name}: the provider's own words for an error are lost ({failure.status} "
+            f"{written(failure.body).decode()[:200]})",
+            expected="them in the error's text, besides its code: they say what is wrong",
+            found=said_so[:300],
+            look_at="the message of the Failure that read_failure returns",
+        )
 
     @check(over(_is_write, colours=[SYNC]))
     def test_an_answer_that_leaves_a_write_open_is_no_refusal(self, bench: Bench, case: Case) -> None:
