@@ -11,7 +11,6 @@ from gateway.testing.conformance.calls import Call
 from gateway.testing.conformance.cases import Case, Suite, check
 from gateway.testing.conformance.colours import COLOURS
 from gateway.testing.conformance.faults import fault
-from gateway.testing.conformance.suites.accounts import AccountsSuite
 from gateway.testing.conformance.suites.authentication import AuthenticationSuite
 from gateway.testing.conformance.suites.callbacks import CallbacksSuite
 from gateway.testing.conformance.suites.evidence import run_of
@@ -167,7 +166,6 @@ class Conformance(
     CapabilitiesSuite,
     SettingsSuite,
     AuthenticationSuite,
-    AccountsSuite,
     RedactionSuite,
     RateLimitSuite,
     CallbacksSuite,
@@ -191,7 +189,6 @@ class FlavourConformance(
     CapabilitiesSuite,
     SettingsSuite,
     AuthenticationSuite,
-    AccountsSuite,
     RedactionSuite,
     RateLimitSuite,
     CallbacksSuite,

@@ -18,6 +18,7 @@ from gateway.testing.conformance.faults import fault
 from gateway.testing.conformance.scanning import texts_of
 from gateway.testing.conformance.secrets import secret_texts, secrets_known
 from gateway.testing.conformance.subject import SignatureVector
+from gateway.testing.conformance.suites.accounts import AccountsSuite
 
 __all__ = ["AuthenticationSuite"]
 
@@ -45,7 +46,7 @@ def _refusable(suite: Suite) -> Iterator[Case]:
             return
 
 
-class AuthenticationSuite(Suite):
+class AuthenticationSuite(AccountsSuite):
     """How requests are authenticated."""
 
     turn = 2
