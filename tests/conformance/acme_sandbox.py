@@ -29,7 +29,6 @@ KEY = "acme-sandbox-key-one"
 SECRET = "acme-sandbox-secret-one"
 CALLBACK_SECRET = "acme-sandbox-callback-secret"
 _LIFE = timedelta(minutes=30)
-_WINDOW = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -65,6 +64,8 @@ class AcmeSandbox(Sandbox):
     """`limit` is how many calls a key may make in ten seconds; None: any number."""
 
     name = "acme"
+    window = timedelta(minutes=5)
+    """How far the time of a request may be from now."""
 
     def __init__(
         self,
@@ -181,7 +182,7 @@ class AcmeSandbox(Sandbox):
         expected = _sign(SECRET, moment, request.method, target, content.decode())
         if request.headers.get("x-key") != KEY or not hmac.compare_digest(expected, request.headers.get("x-sign", "")):
             raise _Refusal(401, "bad-key", "the key or its signature is wrong")
-        if abs(datetime.now(UTC) - datetime.fromisoformat(moment)) > _WINDOW:
+        if abs(datetime.now(UTC) - datetime.fromisoformat(moment)) > self.window:
             raise _Refusal(401, "bad-key", "the time is too far from now")
         now = self._monotonic()
         while self._seen and self._seen[0] <= now - 10:

@@ -11,6 +11,7 @@ import pytest
 
 from conformance.acme import AcmeAdapter, provider
 from conformance.acme_subject import Acme, broken
+from conformance.broken.sandboxes import Narrow
 from gateway.contracts import NewWithdrawal
 from gateway.errors import MalformedResponse
 from gateway.exchange import Request
@@ -69,6 +70,14 @@ def test_a_payout_is_not_taken_from_an_answer_about_another_one() -> None:
             play.gw.withdrawals.get(one.reference)
         kept = play.gw.withdrawals.get(one.reference, refresh=False)
         assert (kept.provider_id, kept.status) == (one.provider_id, "pending")
+
+
+def test_a_sandbox_may_allow_the_time_of_a_signature_a_few_seconds() -> None:
+    """What the kit pauses for is not waited for, and must not be taken for a clock that is wrong."""
+    narrow = broken(provider(), sandbox=lambda self: Narrow())
+    checks = ["test_what_goes_wrong_on_the_way_is_told_as_it_is", "test_it_works_and_gives_what_it_should"]
+    report = examine(narrow, checks=checks)
+    assert [failure.message for failure in report.failures] == []
 
 
 def test_a_report_says_what_was_proved_row_by_row(tmp_path: Path) -> None:

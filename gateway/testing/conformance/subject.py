@@ -214,7 +214,9 @@ class Subject:
         return sandbox_of(self.provider)
 
     def limited(self, clock: KitClock) -> Sandbox:
-        """A fresh sandbox that keeps to the provider's limit of calls, by `clock.monotonic`: no check really waits."""
+        """A fresh sandbox that keeps to the provider's limit of calls, by `clock.monotonic`: no check really waits. One
+        that refuses signatures of another time goes by `clock.now` here.
+        """
         return self.sandbox()
 
     def account(self, sandbox: Sandbox, base_url: str) -> dict[str, Any]:

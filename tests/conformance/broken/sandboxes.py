@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from starlette.requests import Request
@@ -69,3 +70,18 @@ class CallsItsSecretPublic(SignedAuth):
 
     def __repr__(self) -> str:
         return f"SignedAuth({self._keys.secret.reveal()})"
+
+
+class Narrow(AcmeSandbox):
+    """It allows the time of a request to be a few seconds from real time."""
+
+    window = timedelta(seconds=3)
+
+
+@fails(
+    "test_no_more_calls_leave_than_are_allowed",
+    "which no check really waits for, the sandbox does not accept the key any more",
+    limited=lambda self, clock: Narrow(limit=30, monotonic=clock.monotonic),
+)
+class ChecksTimesByAnotherClock(Narrow):
+    """A sandbox that checks the time of signatures by real time, where pauses are not really waited for."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 
-from gateway.errors import RateLimited
+from gateway.errors import AuthenticationFailed, RateLimited
 from gateway.testing.conformance.bench import Bench, supported
 from gateway.testing.conformance.cases import Case, Suite, check
 from gateway.testing.conformance.colours import COLOURS
@@ -50,8 +49,19 @@ class RateLimitSuite(Suite):
             prepared = calls[name].prepare(play)
             refused = False
             while len(own.received()) < count and not refused:
-                with contextlib.suppress(RateLimited):
+                try:
                     calls[name].make(play, prepared)
+                except RateLimited:
+                    pass
+                except AuthenticationFailed as error:
+                    if sum(own.clock.slept) <= 0:
+                        raise
+                    fault(
+                        f"after pauses of {sum(own.clock.slept):.0f} s, which no check really waits for, the sandbox "
+                        f"does not accept the key any more: {error}",
+                        expected="signatures checked by `clock.now` of limited(clock): the kit's time is ahead there",
+                        look_at="limited() of the Subject, and the clock of the sandbox",
+                    )
                 refused = any(record.status == 429 for record in own.received())
             if refused:
                 declared = f"{limit.requests} calls in {limit.seconds} s" if limit else "no limit"
