@@ -27,6 +27,7 @@ AREAS = {
     "refunds": "Refunds",
     "denominations": "Currencies and networks",
     "unasked": "What nobody asked for",
+    "nested": "Data within a text",
     "marks": "What a provider recognises a repetition by",
     "statuses": "Words of the provider",
     "callbacks": "Callbacks",

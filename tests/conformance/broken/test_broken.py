@@ -11,6 +11,7 @@ from conformance.broken.cards import AcmeWithCards
 from conformance.broken.catches import page
 from conformance.broken.fault import Broken, all_broken
 from conformance.broken.logins import AcmeWithLogin
+from conformance.broken.nested import AcmeWrapped
 from conformance.broken.proofs import AcmeOnARing
 from conformance.broken.samples import AcmeWithTwoPrices
 from conformance.broken.unasked import AcmeWithConstants
@@ -21,7 +22,7 @@ from gateway.testing.conformance.cases import checks_of
 PAGE = Path(__file__).parents[3] / "docs" / "conformance.md"
 BROKEN = all_broken()
 # Each broken adapter starts from one that passes; conformance/test_acme.py examines Acme itself with every check.
-SOUND = (AcmeWithCards, AcmeWithLogin, AcmeInUnits, AcmeWithTwoPrices, AcmeWithConstants, AcmeOnARing)
+SOUND = (AcmeWithCards, AcmeWithLogin, AcmeInUnits, AcmeWithTwoPrices, AcmeWithConstants, AcmeOnARing, AcmeWrapped)
 
 
 @pytest.mark.parametrize("case", BROKEN, ids=[case.name for case in BROKEN])

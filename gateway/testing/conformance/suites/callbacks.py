@@ -21,6 +21,7 @@ from gateway.testing.conformance.cases import Case, Suite, check
 from gateway.testing.conformance.colours import COLOURS, SYNC
 from gateway.testing.conformance.faults import Nonconforming, Piercing, fault
 from gateway.testing.conformance.forgeries import Place, misleading_headers, near_misses, proof_of, proof_of_another
+from gateway.testing.conformance.places import sent_places
 from gateway.testing.conformance.subject import CallbackSample
 from gateway.testing.sandbox import OutgoingCallback
 
@@ -484,7 +485,9 @@ def _unpaid(bench: Bench, play: Play) -> tuple[Any, str]:
     before = len(bench.tapped.exchanges)
     order = calls["orders.get", ""].prepare(play)
     assert len(bench.emitted) == seen
-    sent = " ".join(one.body.decode("utf-8", "replace") + one.query for one in bench.tapped.exchanges[before:])
+    made = bench.tapped.exchanges[before:]
+    sent = " ".join(one.body.decode("utf-8", "replace") + one.query for one in made)
+    sent += "".join(f" {value}" for one in made for value in sent_places(one).values())  # also in a text within
     address = next(_addresses(sent), None)
     if address is None:
         fault(
