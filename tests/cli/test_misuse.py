@@ -323,7 +323,8 @@ def test_a_broken_plugin_is_reported_and_breaks_nothing(
     )
     raising, hijacking, untypable = capsys.readouterr().err.splitlines()
     assert raising == (
-        "warning: the commands of the plugin raising (acme-raising 1.2) were left out: RuntimeError: first line"
+        "warning: the commands of the plugin raising (acme-raising 1.2) were left out: "
+        "RuntimeError: first line second line"
     )
     assert hijacking.endswith(
         "plugin hijacking were left out: PluginError: there is a command of this name already: freeze"
