@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from gateway.errors import (
     OutcomeUnknown,
     ProviderUnavailable,
 )
-from gateway.exchange import Request, Response
+from gateway.exchange import Request, Response, decode_json
 from gateway.models.keys import Permission
 from gateway.testing import faults
 from gateway.testing.conformance.bench import Bench, Play, adapter_of
@@ -22,6 +23,7 @@ from gateway.testing.conformance.calls import Call
 from gateway.testing.conformance.cases import Case, Suite, check, over
 from gateway.testing.conformance.colours import SYNC
 from gateway.testing.conformance.faults import fault
+from gateway.testing.conformance.places import where
 from gateway.testing.conformance.subject import DocumentedFailure, Subject
 from gateway.testing.conformance.suites.evidence import arrivals, call_of, is_the_call, raised_by, said
 from gateway.testing.conformance.tap import leaves, replaced, written
@@ -138,6 +140,39 @@ def _words(failure: DocumentedFailure) -> list[tuple[tuple[str | int, ...], str]
         for path, value in leaves(failure.body)
         if isinstance(value, str) and value not in (failure.code, str(failure.status))
     ]
+
+
+Flags = Mapping[tuple[str | int, ...], Any]
+
+
+def _flags(subject: Subject, call: Call) -> Iterable[tuple[str, Flags]]:
+    """Where all documented errors that have such a place say that something failed: `"ok": false`, or a code that is
+    not 0. No case where they have none.
+    """
+    found: dict[tuple[str | int, ...], list[Any]] = {}
+    for failure in subject.failures:
+        for path, value in leaves(failure.body) if isinstance(failure.body, dict) else ():
+            if isinstance(value, int):  # True and False too
+                found.setdefault(path, []).append(value)
+    flags = {
+        path: values[0]
+        for path, values in found.items()
+        if all(type(value) is type(values[0]) and _may_be_flags(value, values[0]) for value in values)
+    }
+    return [("", flags)] if flags else []
+
+
+def _may_be_flags(value: Any, other: Any) -> bool:
+    return value is other if isinstance(value, bool) else value not in _ALL_WELL
+
+
+def _says_otherwise(value: Any, failed: Any) -> bool:
+    """Whether this place of a good answer says the contrary of what it says in errors."""
+    return type(value) is type(failed) and (value is not failed if isinstance(value, bool) else value in _ALL_WELL)
+
+
+_ALL_WELL = (0, 200)
+"""Codes of answers that say that nothing failed."""
 
 
 def _is_write(call: Call) -> bool:
@@ -263,6 +298,34 @@ class OutcomesSuite(Suite):
             found=said_so[:300],
             look_at="the message of the Failure that read_failure returns",
         )
+
+    @check(over(what=_flags, colours=[SYNC]))
+    def test_an_answer_that_says_it_failed_is_no_success(self, bench: Bench, case: Case) -> None:
+        call, flags = call_of(case), case.what
+        play = bench.play(case.colour)
+        prepared = play.prepared(call)
+        changed: dict[str, None] = {}
+
+        def failed(body: bytes) -> bytes:
+            try:
+                answer = decode_json(body)
+            except ValueError:
+                return body
+            for path, value in leaves(answer):
+                if path in flags and _says_otherwise(value, flags[path]):
+                    answer = replaced(answer, path, flags[path])
+                    changed[f"{where(path)}: {json.dumps(flags[path])}"] = None
+            return written(answer)
+
+        with bench.rewriting(failed):
+            raised = raised_by(lambda: call.make(play, prepared))
+        if changed and raised is None:
+            fault(
+                f"{call.name}: an answer with HTTP 200 that says that it failed ({', '.join(changed)}, as documented "
+                "errors have it) was taken for a success",
+                expected="an error, whatever else stands in the answer",
+                look_at="read_failure of the adapter, and how it reads the provider's envelope",
+            )
 
     @check(over(_is_write, colours=[SYNC]))
     def test_an_answer_that_leaves_a_write_open_is_no_refusal(self, bench: Bench, case: Case) -> None:
