@@ -142,3 +142,21 @@ class NamesAKeyAnew(SignedAuth):
     def __init__(self, keys: object) -> None:
         super().__init__(keys)  # type: ignore[arg-type]
         self.key_id = f"{id(self):x}"
+
+
+@fails("test_many_keys_have_many_names", "keys two have one auth.key_id")
+class NamesKeysByTwoDigits(SignedAuth):
+    """Names keys by the first two hex digits of a hash: of a few dozen some share one limit of calls."""
+
+    def __init__(self, keys: object) -> None:
+        super().__init__(keys)  # type: ignore[arg-type]
+        self.key_id = self.key_id[:2]
+
+
+@fails("test_many_keys_have_many_names", "keys two have one auth.key_id")
+class NamesKeysByFourDigits(SignedAuth):
+    """Names keys by four hex digits of a hash."""
+
+    def __init__(self, keys: object) -> None:
+        super().__init__(keys)  # type: ignore[arg-type]
+        self.key_id = self.key_id[:4]

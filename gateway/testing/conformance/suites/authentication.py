@@ -19,6 +19,7 @@ from gateway.testing.conformance.scanning import texts_of
 from gateway.testing.conformance.secrets import secret_texts, secrets_known
 from gateway.testing.conformance.subject import SignatureVector
 from gateway.testing.conformance.suites.accounts import AccountsSuite
+from gateway.testing.conformance.tap import leaves, replaced
 
 __all__ = ["AuthenticationSuite"]
 
@@ -174,6 +175,27 @@ class AuthenticationSuite(AccountsSuite):
                 )
 
     @check(_once)
+    def test_many_keys_have_many_names(self, bench: Bench, case: Case) -> None:
+        bench.start()
+        if isinstance(adapter_of(bench.subject, bench.settings).auth, NoAuth):
+            return
+        names: dict[str, int] = {}
+        for number, auth in enumerate(_further_keys(bench)):
+            name = adapter_of(bench.subject, {**bench.settings, "auth": auth}).auth.key_id
+            if name in names:
+                fault(
+                    f"of {number + 1} keys two have one auth.key_id ({name!r}), so that they share a limit of calls",
+                    expected="a name of its own for each: 16 hex digits of a hash, say",
+                    look_at="key_id of the adapter's auth",
+                )
+            names[name] = number
+        if not names and not _others(bench):
+            fault(
+                "no other key could be made from the account's, so that nothing shows whether two have two names",
+                expected="credentials of another key: `refused_auth` of the Subject, or `auth` of a check value",
+            )
+
+    @check(_once)
     def test_one_login_serves_many_calls(self, bench: Bench, case: Case) -> None:
         auth = _ready(bench)
         if not hasattr(auth, "login_due"):
@@ -240,6 +262,62 @@ class AuthenticationSuite(AccountsSuite):
 
 
 _LOGIN = {name for name in vars(LoginAuth) if not name.startswith("_")}
+
+
+_KEYS = 1500
+"""So many names of four hex digits are most likely not all different."""
+
+
+def _others(bench: Bench) -> list[Any]:
+    """Credentials of other keys that the subject has."""
+    tables = (*(vector.auth for vector in bench.subject.signatures), bench.subject.refused_auth)
+    own = _texts(bench.settings.get("auth"))
+    return [table for table in tables if table is not None and not own & _texts(table)]
+
+
+def _further_keys(bench: Bench) -> Iterator[dict[str, Any]]:
+    """Many keys like the account's own, each text of which differs in its letters and digits; of those that have a form
+    in which nothing else would be taken, none.
+    """
+    own: dict[str, Any] = dict(bench.settings.get("auth", {}))
+
+    def is_taken(table: dict[str, Any]) -> bool:
+        try:
+            adapter_of(bench.subject, {**bench.settings, "auth": table})
+        except GatewayError:
+            return False
+        return True
+
+    texts = [path for path, value in leaves(own) if isinstance(value, str) and path[-1] != "kind"]
+    changing = [path for path in texts if is_taken(replaced(own, path, _varied(_at(own, path), 12345)))]
+    seen: set[tuple[Any, str]] = set()
+    for number in range(1, _KEYS + 1) if changing else ():
+        table = own
+        for path in changing:
+            text = _varied(_at(own, path), number)
+            if (path, text) in seen:
+                return  # so short a text has no more of its form, and a key may well be named by it alone
+            seen.add((path, text))
+            table = replaced(table, path, text)
+        yield table
+
+
+def _at(table: Any, path: tuple[str | int, ...]) -> str:
+    for part in path:
+        table = table[part]
+    return str(table)
+
+
+def _varied(text: str, number: int) -> str:
+    """Another text of the same form: its digits and letters are moved on, from the end, as in counting."""
+    made, left = list(text), number
+    for at in range(len(made) - 1, -1, -1):
+        for alphabet in ("0123456789", "abcdef", "ABCDEF", "ghijklmnopqrstuvwxyz", "GHIJKLMNOPQRSTUVWXYZ"):
+            if left and made[at] in alphabet:
+                place = alphabet.index(made[at]) + left
+                made[at], left = alphabet[place % len(alphabet)], left // len(alphabet)
+                break
+    return "".join(made)
 
 
 def _path_of_its_own(bench: Bench) -> str:
