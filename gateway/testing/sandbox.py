@@ -110,7 +110,9 @@ class Sandbox(ABC):
 
     @abstractmethod
     def account(self, base_url: str) -> dict[str, Any]:
-        """The settings of an account that can use this sandbox at `base_url`, as they stand in the configuration."""
+        """The settings of an account that can use this sandbox at `base_url`, as they stand in the configuration. The
+        application sees its paths without that of `base_url`; where a signature covers it too, it is kept here.
+        """
 
     @abstractmethod
     def orders(self) -> list[SandboxOrder]:
