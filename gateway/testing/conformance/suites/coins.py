@@ -73,7 +73,7 @@ def are_named(bench: Bench, name: str, result: Any, seen: Iterable[Exchange], as
 
 def names(subject: Subject, texts: Iterable[str], asset: Asset) -> bool | None:
     """Whether these texts name the asset; None where they name none that is known."""
-    own = {word.upper() for word in (asset.symbol, *_called(subject, asset))}
+    own = {word.upper() for word in (asset.symbol, asset.name or asset.symbol, *_called(subject, asset))}
     known = _symbols(subject) - own
     found: bool | None = None
     for word in _words(texts):

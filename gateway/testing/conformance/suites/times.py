@@ -20,8 +20,13 @@ from gateway.testing.conformance.tap import leaves, replaced, written
 
 __all__ = ["TimesSuite", "is_the_time", "was_made"]
 
-_STATED = {"created_at": "creat", "expires_at": "expir"}
-"""Of each field, what the names of a provider's own fields for it have in common."""
+_WHAT = "(?:date|time|order|payment|invoice|deposit|trade|withdrawal|withdraw|payout|charge|transaction|tx)*"
+_WHEN = "(?:at|on|time|date|timestamp|ts|utc|ms|unix)*"
+_STATED = {
+    "created_at": re.compile(f"{_WHAT}creat(?:e|ed|ion){_WHEN}"),
+    "expires_at": re.compile(f"{_WHAT}expir(?:e|es|ed|y|ation){_WHEN}"),
+}
+"""Of each field, what a provider's own field for it is called, letters alone."""
 _TEXT = re.compile(r"(\d{4}-\d\d-\d\d)([T ])(\d\d:\d\d(?::\d\d)?)(.*)", re.DOTALL)
 _UNITS = tuple((Decimal(10) ** (9 + digits), 10**digits) for digits in (9, 6, 3, 0))
 _MOVED = {"created_at": timedelta(hours=-2), "expires_at": timedelta(hours=3)}
@@ -80,7 +85,7 @@ class TimesSuite(Suite):
                     found=str(now),
                     look_at="clocks of the adapter's own: a time of the provider stands in its answer",
                 )
-            if moved is not None and stated[name] and getattr(moved, name) != was + _MOVED[name]:
+            if moved is not None and stated[name] and not _is_near(getattr(moved, name), was + _MOVED[name]):
                 path, value = stated[name][0]
                 hours = int(_MOVED[name].total_seconds()) // 3600
                 fault(
@@ -109,6 +114,11 @@ def is_the_time(name: str, field: str, shown: datetime | None, truth: datetime) 
         found=shown.isoformat(timespec="seconds"),
         look_at="the zone of the provider's times: where it names none, a local time was taken for UTC",
     )
+
+
+def _is_near(shown: datetime | None, expected: datetime) -> bool:
+    """But for an hour that a local time may have gained or lost."""
+    return shown is not None and abs(shown - expected) <= timedelta(hours=1)
 
 
 def _decoded(body: bytes) -> Any:
@@ -143,7 +153,8 @@ def _places(answer: Any, numbers: Iterable[str], name: str) -> Iterator[tuple[Pa
     found = leaves(answer)
     own = {path[:-1] for path, value in found if str(value) in numbers}
     for path, value in found:
-        if path[:-1] in own and _STATED[name] in str(path[-1]).lower() and _moved(value, timedelta()) is not None:
+        called = re.sub("[^a-z]", "", str(path[-1]).lower())
+        if path[:-1] in own and _STATED[name].fullmatch(called) and _moved(value, timedelta()) is not None:
             yield path, value
 
 
