@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-SCHEMES = ("bearer", "api-key", "hmac", "none")
+SCHEMES = {"bearer": "wallets", "api-key": "", "hmac": "wallets,payouts", "none": ""}
+"""With the parts that each is generated with, beside orders."""
 END = time.monotonic() + 1800
 """All of it takes a few minutes, most of them installing; a machine on which it hangs is told so after half an hour."""
 
@@ -77,11 +78,14 @@ def expect(condition: bool, what: str, found: object) -> None:
         sys.exit(f"{what}: {found}")
 
 
-def examine(environment: Environment, scheme: str) -> str:
+def examine(environment: Environment, scheme: str, parts: str) -> str:
     """One distribution from its generation to its removal. What it was, in words."""
     name = f"acme-{scheme}"
     command = str(environment.bin / "gateway")
-    written: dict[str, Any] = json.loads(environment.run(command, "new-provider", name, "--auth", scheme, "--json"))
+    chosen = ["--with", parts] if parts else []
+    written: dict[str, Any] = json.loads(
+        environment.run(command, "new-provider", name, "--auth", scheme, *chosen, "--json")
+    )
     source = environment.folder / written["directory"]
     # As its README says: installed to be worked on, checked, tested, and the report shown.
     environment.run(str(source / ".ci" / "run"), where=source)
@@ -109,8 +113,8 @@ def main() -> None:
         folder = Path(made)
         environment = Environment(folder)
         environment.install(f"{wheel(ROOT, folder / 'wheel')}[cli,sandbox]")
-        for scheme in SCHEMES:
-            told(examine(environment, scheme))
+        for scheme, parts in SCHEMES.items():
+            told(examine(environment, scheme, parts))
         # All of them beside each other.
         rows = json.loads(environment.run(str(environment.bin / "gateway"), "providers", "--json"))
         names = {row["name"] for row in rows if row["error"] is None}

@@ -11,9 +11,9 @@ import typer
 
 from gateway.cli.output import named
 from gateway.cli.session import AsJson, ConfigFile, example, session
-from gateway.errors import Conflict, GatewayError
+from gateway.errors import Conflict, GatewayError, InvalidRequest
 from gateway.plugins import Plugins, load_plugins
-from gateway.scaffold import MARKER, NewProvider, Scheme, left_to_fill_in, render
+from gateway.scaffold import MARKER, NewProvider, Part, Scheme, left_to_fill_in, render
 
 __all__ = ["add"]
 
@@ -21,13 +21,21 @@ _RUN = ".ci/run"
 
 
 def add(app: typer.Typer) -> None:
-    app.command("new-provider", epilog=example("gateway new-provider acme --auth hmac"))(new_provider)
+    app.command("new-provider", epilog=example("gateway new-provider acme --auth hmac --with wallets,payouts"))(
+        new_provider
+    )
 
 
 def new_provider(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="What the configuration will call it: acme.")],
     auth: Annotated[Scheme, typer.Option("--auth", help="How its requests are authenticated.")] = Scheme.BEARER,
+    parts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with", metavar="PARTS", help="What it has beside orders: wallets, payouts, or both with a comma."
+        ),
+    ] = None,
     directory: Annotated[
         Path | None,
         typer.Option("--directory", metavar="DIR", help="Where to write it, a new or empty folder [gateway-NAME]."),
@@ -44,7 +52,7 @@ def new_provider(
     become the provider's own is marked with FILL IN; its tests list what is left. Nothing is overwritten.
     """
     here = session(context, config, as_json)
-    provider = NewProvider(name, auth, title or "")
+    provider = NewProvider(name, auth, title or "", _parts(parts or []))
     _is_free(provider, load_plugins())
     folder = directory or Path(provider.distribution)
     made = render(provider)
@@ -62,6 +70,15 @@ def new_provider(
         "next": f"cd {folder}, read README.md, and in an environment of its own: {_RUN}",
     }
     here.output.one(told, named(told), dict)
+
+
+def _parts(given: list[str]) -> frozenset[Part]:
+    """The parts that are named, each `--with` one or several. Raises InvalidRequest for one that there is not."""
+    names = [name.strip() for names in given for name in names.split(",")]
+    for name in names:
+        if name not in set(Part):
+            raise InvalidRequest(f"there is no part called {name[:40]!r}", hint=f"--with takes {', '.join(Part)}")
+    return frozenset(map(Part, names))
 
 
 def _is_free(provider: NewProvider, plugins: Plugins) -> None:

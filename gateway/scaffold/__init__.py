@@ -1,8 +1,8 @@
 """The files of a new provider's distribution: templates, and what is put into them.
 
 A template is a file with two additions. `<<name>>` is replaced by a word of the new distribution. A line
-`%% bearer hmac` begins lines that are there for these ways of authentication only, up to the next such line; `%%` alone
-ends that. A template of which nothing is left makes no file.
+`%% bearer hmac payouts` begins lines that are there for these ways of authentication, and where one of these parts is
+wanted, up to the next such line; `%%` alone ends that. A template of which nothing is left makes no file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gateway._version import __version__
 from gateway.contracts.adapter import CONTRACT_VERSION
 from gateway.errors import InvalidRequest
 
-__all__ = ["MARKER", "NewProvider", "Scheme", "left_to_fill_in", "render"]
+__all__ = ["MARKER", "NewProvider", "Part", "Scheme", "left_to_fill_in", "render"]
 
 MARKER = "FILL IN:"
 """Stands in front of everything that only the author of an adapter can know."""
@@ -38,6 +38,13 @@ class Scheme(StrEnum):
     NONE = "none"
 
 
+class Part(StrEnum):
+    """What an adapter may have beside orders and callbacks."""
+
+    WALLETS = "wallets"
+    PAYOUTS = "payouts"
+
+
 @dataclass(frozen=True, slots=True)
 class NewProvider:
     """What a new distribution is made from. Raises InvalidRequest for names that cannot be one."""
@@ -45,6 +52,7 @@ class NewProvider:
     name: str
     scheme: Scheme = Scheme.BEARER
     title: str = ""
+    parts: frozenset[Part] = frozenset()
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name) or len(self.name) > _LONGEST:
@@ -79,6 +87,29 @@ class NewProvider:
             "version": __version__,
             "next_version": _next(__version__),
             "contract": str(CONTRACT_VERSION),
+            **self._imports(),
+        }
+
+    def _imports(self) -> Mapping[str, str]:
+        """The names in imports that depend on several choices, in order."""
+        pays, has_wallets = Part.PAYOUTS in self.parts, Part.WALLETS in self.parts
+        signs = self.scheme is not Scheme.NONE
+        return {
+            "contracts": _listed(
+                "Adapter", "Auth" * signs, "IncomingCallback", "NewOrder", "NewWithdrawal" * pays, "Notice", "Query"
+            ),
+            "models": _listed("Page", "ProviderOrder", "ProviderWithdrawal" * pays, "Wallet" * has_wallets),
+            "modules": _listed("auth" * signs, "callbacks", "mapping", "payouts" * pays, "wallets" * has_wallets),
+            "errors": _listed(
+                "AuthenticationFailed" * signs,
+                "Conflict",
+                "InsufficientFunds" * pays,
+                "InvalidRequest",
+                "NotFound",
+                "OutcomeUnknown" * pays,
+            ),
+            "public": _listed("CryptoAddress" * pays, "Gateway", "Money", "OrderRequest", "WithdrawalRequest" * pays),
+            "testing": _listed("SandboxServer", "faults" * pays),
         }
 
 
@@ -87,7 +118,7 @@ def render(provider: NewProvider) -> dict[str, str]:
     words = provider.words()
     made: dict[str, str] = {}
     for path, text in _templates(files(__name__) / "templates"):
-        whole = _WORD.sub(lambda found: words[found[1]], _for(provider.scheme, text))
+        whole = _WORD.sub(lambda found: words[found[1]], _for({provider.scheme, *provider.parts}, text))
         if whole.strip() or not text:
             made[path.replace("package", provider.package, 1) if path.startswith("src/") else path] = whole
     return made
@@ -116,12 +147,16 @@ def _templates(folder: Traversable, above: str = "") -> Iterator[tuple[str, str]
 _HIDDEN = {"ci": ".ci", "gitignore": ".gitignore"}
 
 
-def _for(scheme: Scheme, text: str) -> str:
+def _listed(*names: str) -> str:
+    return ", ".join(name for name in names if name)
+
+
+def _for(chosen: set[str], text: str) -> str:
     kept: list[str] = []
     wanted = True
     for line in text.splitlines(keepends=True):
         if line.startswith("%%"):
-            wanted = line.split()[1:] == [] or scheme in line.split()[1:]
+            wanted = line.split()[1:] == [] or not chosen.isdisjoint(line.split()[1:])
         elif wanted:
             kept.append(line)
     return "".join(kept)

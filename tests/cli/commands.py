@@ -55,7 +55,7 @@ LINES: dict[str, Line | tuple[Line, ...]] = {
     "providers": Line(),
     "capabilities": (Line(), Line("--account aurpay")),
     "conformance": (Line("{report}"), Line("{failed_report} --all", status=1), Line("no-such-report.json", status=1)),
-    "new-provider": (Line("acme --auth hmac"), Line("aurpay", status=1)),
+    "new-provider": (Line("acme --auth hmac"), Line("acme --with wallets,payouts"), Line("aurpay", status=1)),
     "keys list": (Line(), Line(_RING)),
     "keys show": (Line(f"{{key}} {_RING}"), Line("nothing --account emirex", status=1)),
     "keys guide": (
@@ -343,8 +343,8 @@ def _reported(name: str, state: str, failures: list[dict[str, str]]) -> str:
     """A report of the conformance kit with one row, in the folder of the test."""
     row = {"operation": "keys.verify", "variant": "", "state": state, "grade": "D", "checks": 3, "failures": failures}
     subject = {"name": "acme", "provider": "acme", "conforms": not failures, "rows": [row], "areas": []}
-    subject |= {"missing": [], "unsaid": []}
+    subject |= {"missing": [], "unsaid": [], "untried": []}
     data = {"format": 1, "gateway": "0", "complete": True, "conforms": not failures, "subjects": [subject]}
-    data["not_proved"] = []
+    data |= {"not_proved": [], "left_to_fill_in": []}
     Path(name).write_text(json.dumps(data), encoding="utf-8")
     return name

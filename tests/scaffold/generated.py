@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
-from gateway.scaffold import NewProvider, Scheme, render
+from gateway.scaffold import NewProvider, Part, Scheme, render
 from support.installed import install
 
 __all__ = ["EDGES", "PATIENCE", "generate", "run"]
@@ -17,9 +18,11 @@ EDGES = ("a", "acme", "acme-pay2", "a-name-of-32-letters-0123456789x")
 """Names of all lengths: what a formatter does with a line depends on it."""
 
 
-def generate(folder: Path, name: str = "acme", scheme: Scheme = Scheme.BEARER, title: str = "") -> NewProvider:
+def generate(
+    folder: Path, name: str = "acme", scheme: Scheme = Scheme.BEARER, title: str = "", parts: Iterable[Part] = ()
+) -> NewProvider:
     """Write it to `folder`, with the metadata of an installed distribution beside its package."""
-    provider = NewProvider(name, scheme, title)
+    provider = NewProvider(name, scheme, title, frozenset(parts))
     for path, text in render(provider).items():
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from gateway import plugins
 from gateway.cli.app import build
 from gateway.plugins import load_plugins
-from gateway.scaffold import NewProvider, Scheme, left_to_fill_in, render
+from gateway.scaffold import NewProvider, Part, Scheme, left_to_fill_in, render
 from support.installed import install
 
 Run = Callable[..., Result]
@@ -54,6 +54,20 @@ def test_json_lists_the_files_and_what_is_left(cli: Run, tmp_path: Path) -> None
         "fill_in": left_to_fill_in(made),
     }
     assert written(tmp_path / "some" / "where") == made
+
+
+@pytest.mark.parametrize("words", [["--with", "wallets,payouts"], ["--with", "payouts", "--with", "wallets"]])
+def test_parts_are_named_together_or_one_by_one(cli: Run, tmp_path: Path, words: list[str]) -> None:
+    done = cli("acme", *words)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert written(tmp_path / "gateway-acme") == render(NewProvider("acme", parts=frozenset(Part)))
+
+
+def test_a_part_that_there_is_not_is_named(cli: Run, tmp_path: Path) -> None:
+    done = cli("acme", "--with", "wallets,cards")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == "error: there is no part called 'cards'\nhint: --with takes wallets, payouts\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_empty_folder_is_taken(cli: Run, tmp_path: Path) -> None:

@@ -14,16 +14,18 @@ from gateway import __version__
 from gateway.capabilities import OPERATIONS
 from gateway.contracts import CONTRACT_VERSION
 from gateway.errors import InvalidRequest
-from gateway.scaffold import MARKER, NewProvider, Scheme, left_to_fill_in, render
+from gateway.scaffold import MARKER, NewProvider, Part, Scheme, left_to_fill_in, render
 from scaffold.generated import EDGES, generate, run
 
 SCHEMES = list(Scheme)
+PARTS: list[tuple[Part, ...]] = [(), (Part.WALLETS,), (Part.PAYOUTS,), tuple(Part)]
 
 
+@pytest.mark.parametrize("parts", PARTS)
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("name", EDGES)
-def test_no_template_shows(name: str, scheme: Scheme) -> None:
-    made = render(NewProvider(name, scheme))
+def test_no_template_shows(name: str, scheme: Scheme, parts: tuple[Part, ...]) -> None:
+    made = render(NewProvider(name, scheme, parts=frozenset(parts)))
     for path, text in made.items():
         assert not re.search(r"<<|>>|^%%", text, re.MULTILINE), path
         assert text == "" or (text.endswith("\n") and not text.endswith("\n\n")), path
@@ -44,7 +46,8 @@ LONGEST_TITLE = "A Title of Forty Letters & Signs (Ltd.)".ljust(40, "x")
 )
 def test_it_is_in_order(name: str, title: str, tmp_path: Path) -> None:
     for scheme in SCHEMES:
-        generate(tmp_path / scheme, name, scheme, title)
+        for parts in PARTS:
+            generate(tmp_path / scheme / "-".join(["with", *parts]), name, scheme, title, parts)
     for words in (["format", "--check"], ["check"]):
         done = run(tmp_path, "ruff", *words, "--no-cache", ".")
         assert done.returncode == 0, done.stdout + done.stderr
@@ -53,8 +56,8 @@ def test_it_is_in_order(name: str, title: str, tmp_path: Path) -> None:
 def test_it_is_strictly_typed(tmp_path: Path) -> None:
     """All of them in one run, because reading the gateway's own types takes longest; each under a name of its own."""
     folders = [tmp_path / scheme for scheme in SCHEMES]
-    for folder, scheme in zip(folders, SCHEMES, strict=True):
-        generate(folder, f"acme-{scheme}", scheme)
+    for folder, scheme, parts in zip(folders, SCHEMES, PARTS, strict=True):
+        generate(folder, f"acme-{scheme}", scheme, parts=parts)
         # Otherwise there would be several modules called test_plugin.
         (folder / "tests").rename(tmp_path / f"tests_{scheme.replace('-', '_')}")
     paths = os.pathsep.join(
@@ -69,9 +72,9 @@ def test_it_is_strictly_typed(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_it_passes_its_tests_and_says_what_is_left(scheme: Scheme, tmp_path: Path) -> None:
-    provider = generate(tmp_path, "acme-pay", scheme)
+@pytest.mark.parametrize(("scheme", "parts"), [*((scheme, ()) for scheme in SCHEMES), (Scheme.HMAC, tuple(Part))])
+def test_it_passes_its_tests_and_says_what_is_left(scheme: Scheme, parts: tuple[Part, ...], tmp_path: Path) -> None:
+    provider = generate(tmp_path, "acme-pay", scheme, parts=parts)
     done = run(
         tmp_path, "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--gateway-report=report.json", "tests"
     )
