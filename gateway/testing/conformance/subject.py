@@ -144,9 +144,11 @@ class Subject:
 
     coins: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """What the provider calls an asset in requests (`{"USDT@tron": ("USDT", "TRC20")}`), where not by its symbol."""
-    units: ClassVar[Mapping[str, int]] = {}
+    units: ClassVar[Mapping[str, int | None]] = {}
     """By asset code, how many decimal places stand behind the provider's whole numbers, where it writes amounts in the
-    smallest unit: `{"USDT@tron": 6, "EUR": 2}`. A bare `USDT` is meant on every network.
+    smallest unit: `{"USDT@tron": 6, "EUR": 2}`. A bare `USDT` is meant on every network. Where one row of the table is
+    counted otherwise, it is named before: `{"BTC": 8, "wallets.list BTC": 11, "withdrawals.create BTC": None}`; None is
+    for decimals.
     """
     unsent: ClassVar[Mapping[str, frozenset[str]]] = {}
     """By row, the parts of a request that the provider does not take: `to.address`, `amount.asset`, `pay_with`."""

@@ -15,14 +15,23 @@ from conformance.broken.nested import AcmeWrapped
 from conformance.broken.proofs import AcmeOnARing
 from conformance.broken.samples import AcmeWithTwoPrices
 from conformance.broken.unasked import AcmeWithConstants
-from conformance.broken.units import AcmeInUnits
+from conformance.broken.units import AcmeInBoth, AcmeInUnits
 from gateway.testing.conformance import Conformance, examine
 from gateway.testing.conformance.cases import checks_of
 
 PAGE = Path(__file__).parents[3] / "docs" / "conformance.md"
 BROKEN = all_broken()
 # Each broken adapter starts from one that passes; conformance/test_acme.py examines Acme itself with every check.
-SOUND = (AcmeWithCards, AcmeWithLogin, AcmeInUnits, AcmeWithTwoPrices, AcmeWithConstants, AcmeOnARing, AcmeWrapped)
+SOUND = (
+    AcmeWithCards,
+    AcmeWithLogin,
+    AcmeInUnits,
+    AcmeInBoth,
+    AcmeWithTwoPrices,
+    AcmeWithConstants,
+    AcmeOnARing,
+    AcmeWrapped,
+)
 
 
 @pytest.mark.parametrize("case", BROKEN, ids=[case.name for case in BROKEN])

@@ -16,6 +16,7 @@ from conformance.acme_subject import Acme
 from conformance.broken.fault import fails
 from gateway.assets import Asset
 from gateway.contracts import NewOrder, NewWithdrawal
+from gateway.errors import InvalidRequest
 from gateway.exchange import Request
 from gateway.models import ProviderOrder, Wallet
 from gateway.money import Money, plain
@@ -65,6 +66,8 @@ class InUnits(AcmeAdapter):
         return _changed(super().new_payout(withdrawal), amount=str(self.units(withdrawal.request.amount)))
 
     def units(self, money: Money) -> int:
+        if money.asset.symbol not in PLACES:
+            raise InvalidRequest(f"Acme does not pay out {money.asset}", hint="one of " + ", ".join(PLACES))
         return money.in_units(PLACES[money.asset.symbol])
 
     def money(self, amount: Any, coin: str) -> Money:
@@ -78,6 +81,28 @@ class AcmeInUnits(Acme):
 
     def sandbox(self) -> UnitSandbox:
         return UnitSandbox()
+
+
+class DecimalBalances(UnitSandbox):
+    """Shows balances in decimals."""
+
+    def _route(self, method: str, path: str, handle: Callable[[Received, Any], object]) -> Route:
+        return (AcmeSandbox if path == "/balances" else UnitSandbox)._route(self, method, path, handle)
+
+
+class ReadsDecimalBalances(InUnits):
+    def wallet(self, data: dict[str, Any]) -> Wallet:
+        places = PLACES.get(data["coin"].partition("@")[0], 0)
+        counted = {name: plain(Decimal(data[name]).scaleb(places)) for name in ("available", "held")}
+        return super().wallet({**data, **counted})
+
+
+class AcmeInBoth(AcmeInUnits):
+    provider = provider(adapter=ReadsDecimalBalances)
+    units = {**AcmeInUnits.units, "wallets.list USDT": None, "wallets.list:custodial BTC@bitcoin": None}
+
+    def sandbox(self) -> UnitSandbox:
+        return DecimalBalances()
 
 
 def _changed(request: Request, **values: Any) -> Request:
@@ -143,6 +168,13 @@ class SaysNothingOfUnits(AcmeInUnits):
     units = {}
 
 
+@fails(_IN, 'units = {"wallets.list:custodial USDT@tron": None} of the Subject says so')
+class SaysNothingOfDecimals(AcmeInBoth):
+    """Counts balances in decimals and all else in units, and the Subject says units of everything."""
+
+    units = AcmeInUnits.units
+
+
 @fails(_OUT, "withdrawals.create:address: amount = 0.000001 left as ?.amount = 0.00", within="withdrawals")
 class SendsAFloatInTheQuery(Acme):
     """Sends the amount of a payout in the query, by way of a float; the rest is in the body."""
@@ -172,7 +204,7 @@ class HundredTimesTooMuch(InUnits):
         return super().wallet({**data, "available": f"{data['available']}00", "held": f"{data['held']}00"})
 
 
-@counts(_IN, 'units = {"USDT@tron": 6} of the Subject says so')
+@counts(_IN, 'units = {"orders.create:coin USDT@tron": 6} of the Subject says so')
 class CountsInByTheAsset(InUnits):
     """Reads amounts as units of as many places as the gateway's asset has, which are not the provider's."""
 

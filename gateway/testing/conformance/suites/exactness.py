@@ -75,10 +75,10 @@ class ExactMoneySuite(Suite):
             if sent is None or name in bench.subject.unsent.get(call.name, ()):
                 continue  # told by the check that carries it out; the provider takes no such amount
             amount = getattr(asked, name)
-            places = _places_with(bench, sent, amount)
+            places = _places_with(bench, call, sent, amount)
             if not places:
                 _is_nowhere(bench, call, name, amount, sent)
-            for tricky in _tricky(bench, amount):
+            for tricky in _tricky(bench, call, amount):
                 again = call.request(play, call.prepare(play), play.new()).model_copy(update={name: tricky})
                 _arrives_exactly(bench, play, call, again, name, tricky, {place: sent[place] for place in places})
 
@@ -199,16 +199,17 @@ def _is_shown(bench: Bench, call: Call, source: _Source, number: Decimal, found:
 
 def _is_scaled_as_said(bench: Bench, call: Call, source: _Source, number: Decimal, shown: list[_Number]) -> None:
     money = [(one, one.asset, number.adjusted() - one.number.adjusted()) for one in shown if one.asset is not None]
-    if any(places == (places_of(bench, asset) or 0) for _, asset, places in money):
+    if any(places == (places_of(bench, asset, call.name) or 0) for _, asset, places in money):
         return
     for one, asset, places in money:
-        said = places_of(bench, asset)
+        said = places_of(bench, asset, call.name)
+        key = asset if said is None else f"{call.name} {asset}"
         fault(
             f"{call.name} shows the answer's {plain(number)} at {where(source.path)} as {plain(one.number)} {asset}",
             expected=plain(number) if said is None else f"{plain(number.scaleb(-said))}: the unit has {said} places",
             look_at="how many decimal places stand behind the provider's whole numbers, which need not be "
-            f'Asset.decimals: Money.of_units(); where the adapter is right, units = {{"{asset}": {places}}} of the '
-            "Subject says so",
+            f'Asset.decimals: Money.of_units(); where the adapter is right, units = {{"{key}": {places or None}}} of '
+            "the Subject says so",
         )
 
 
@@ -228,19 +229,19 @@ def _of(amount: Any) -> Decimal:
     return amount.amount if isinstance(amount, Money) else Decimal(amount)
 
 
-def _wired(bench: Bench, amount: Any) -> Decimal:
+def _wired(bench: Bench, call: Call, amount: Any) -> Decimal:
     """The number that must leave for this amount."""
-    return on_wire(bench, amount) if isinstance(amount, Money) else Decimal(amount)
+    return on_wire(bench, amount, call.name) if isinstance(amount, Money) else Decimal(amount)
 
 
-def _tricky(bench: Bench, amount: Any) -> list[Any]:
+def _tricky(bench: Bench, call: Call, amount: Any) -> list[Any]:
     """Amounts that do not survive a float, a unit or the scientific notation; some are near the sample's, since others
     may be refused as too small or too large.
     """
     if not isinstance(amount, Money):
         return [Decimal("0.00000001"), Decimal("9007199254740993.00000001"), Decimal("1E+2")]
     decimals = 8 if amount.asset.decimals is None else amount.asset.decimals
-    places = places_of(bench, amount.asset)
+    places = places_of(bench, amount.asset, call.name)
     finest = decimals if places is None else min(decimals, places)
     least = Decimal(1).scaleb(-finest)
     numbers = [least, 9007199254740993 + least, Decimal("1E+2"), _unsound(amount.amount, finest)]
@@ -259,8 +260,8 @@ def _unsound(near: Decimal, places: int) -> Decimal:
     return Decimal(whole + 1).scaleb(-places)
 
 
-def _places_with(bench: Bench, sent: dict[Place, Any], amount: Any) -> list[Place]:
-    return [place for place, value in sent.items() if as_number(value) == _wired(bench, amount)]
+def _places_with(bench: Bench, call: Call, sent: dict[Place, Any], amount: Any) -> list[Place]:
+    return [place for place, value in sent.items() if as_number(value) == _wired(bench, call, amount)]
 
 
 def _is_nowhere(bench: Bench, call: Call, name: str, amount: Any, sent: dict[Place, Any]) -> None:
@@ -280,7 +281,7 @@ def _is_nowhere(bench: Bench, call: Call, name: str, amount: Any, sent: dict[Pla
             )
     fault(
         f"{call.name}: {name} = {plain(wanted)} is nowhere in what left, so that its digits cannot be looked at",
-        expected=f"{plain(_wired(bench, amount))} in the body, the query or the path",
+        expected=f"{plain(_wired(bench, call, amount))} in the body, the query or the path",
         found=", ".join(f"{where(place)} = {value}" for place, value in sent.items())[:400],
         look_at="`units` of the Subject where the provider counts in a smallest unit, and `unsent` where it takes no "
         "such amount",
@@ -311,7 +312,7 @@ def _arrives_exactly(
     sent = _writes_of(bench, play, call, asked)
     if sent is None:
         return  # refused before anything left
-    wanted, number = _wired(bench, tricky), plain(_of(tricky))
+    wanted, number = _wired(bench, call, tricky), plain(_of(tricky))
     found = {place: sent.get(place) for place in before}
     moved = {place: value for place, value in found.items() if value != before[place]} or found
     if any(as_number(value) == wanted and "e" not in str(value).lower() for value in moved.values()):

@@ -54,15 +54,15 @@ class FiguresSuite(Suite):
     def test_every_amount_stands_in_its_own_field(self, bench: Bench, case: Case) -> None:
         play, call, fields = bench.play(SYNC), call_of(case), case.what
         prepared = play.prepared(call)
-        for item in _items(_result(play, call, prepared)):
+        for item in _items(play, call, prepared):
             if isinstance(item, Wallet):
                 _has_places(call, item, fields)
                 _adds_up(call, item)
         if not fields:
             return
-        put = _Put(fields, whole=bool(bench.subject.units))
+        put = _Put(fields, row=call.name, whole=bool(bench.subject.units))
         with bench.rewriting(put.change):
-            items = list(_items(_result(play, call, prepared)))
+            items = list(_items(play, call, prepared))
         for name, place in fields.items():
             shown = [amount for item in items if (amount := _field(item, name)) is not None]
             if not shown:
@@ -75,7 +75,7 @@ class FiguresSuite(Suite):
                 _is_what_stands_there(bench, call, put, name, amount)
         if call.operation in LISTS:
             with bench.rewriting(put.change):
-                items += [item for other in _variants(bench, call) for item in _items(_result(play, other, prepared))]
+                items += [item for other in _variants(bench, call) for item in _items(play, other, prepared)]
             for name in fields:
                 _all_are_shown(bench, call, put, name, items)
 
@@ -92,7 +92,7 @@ class FiguresSuite(Suite):
             return  # told by the check that carries it out
         seen = bench.tapped.exchanges[before:]
         for run in play.watch.runs:
-            for item in _items(run.result) if run.operation == call.operation else ():
+            for item in _items_of(run.result) if run.operation == call.operation else ():
                 _hashes_are_no_numbers(call, item)
                 _fees_stand_somewhere_else(bench, call, item, seen)
         if not call.is_write and call.operation not in LISTS:
@@ -112,6 +112,7 @@ class _Put:
     """Puts another number into every place of the fields. `whole`: the provider writes whole numbers."""
 
     fields: dict[str, str]
+    row: str
     whole: bool
     places: dict[str, list[_Place]] = field(default_factory=dict)
     _known: dict[bytes, bytes] = field(default_factory=dict)
@@ -148,18 +149,21 @@ class _Put:
         return number if self.whole else number + Decimal("0.25")
 
     def whose(self, bench: Bench, amount: Money) -> str | None:
-        found = (name for name, places in self.places.items() for one in places if _stands_for(bench, one, amount))
+        found = (
+            name for name, places in self.places.items() for one in places if _stands_for(bench, self.row, one, amount)
+        )
         return next(found, None)
 
 
-def _stands_for(bench: Bench, place: _Place, amount: Money) -> bool:
-    return from_wire(bench, place.number, amount.asset).amount == amount.amount
+def _stands_for(bench: Bench, row: str, place: _Place, amount: Money) -> bool:
+    return from_wire(bench, place.number, amount.asset, row).amount == amount.amount
 
 
 def _is_what_stands_there(bench: Bench, call: Call, put: _Put, name: str, amount: Money) -> None:
-    place = next((one for one in put.places.get(name, []) if _stands_for(bench, one, amount)), None)
+    place = next((one for one in put.places.get(name, []) if _stands_for(bench, call.name, one, amount)), None)
     if place is None:
-        there = ", ".join(plain(from_wire(bench, one.number, amount.asset).amount) for one in put.places.get(name, []))
+        stand = (from_wire(bench, one.number, amount.asset, call.name) for one in put.places.get(name, []))
+        there = ", ".join(plain(money.amount) for money in stand)
         whose = put.whose(bench, amount)
         fault(
             f"{call.name}: `{name}` does not show what the answer has at {put.fields[name]}",
@@ -180,7 +184,7 @@ def _is_what_stands_there(bench: Bench, call: Call, put: _Put, name: str, amount
 def _all_are_shown(bench: Bench, call: Call, put: _Put, name: str, items: list[Any]) -> None:
     shown = [amount for item in items if (amount := _field(item, name)) is not None]
     for number, place in enumerate(put.places.get(name, []), 1):
-        if not any(_stands_for(bench, place, amount) for amount in shown):
+        if not any(_stands_for(bench, call.name, place, amount) for amount in shown):
             fault(
                 f"{call.name} leaves out what the answer has at {put.fields[name]}, in row {number} of "
                 f"{len(put.places.get(name, []))}",
@@ -200,13 +204,16 @@ def _variants(bench: Bench, call: Call) -> list[Call]:
     ]
 
 
-def _result(play: Play, call: Call, prepared: Any) -> Any:
+def _items(play: Play, call: Call, prepared: Any) -> Iterator[Any]:
+    """What the adapter makes of this call, the rows of every page of a list."""
     play.watch.forget()
     call.make(play, prepared)
-    return run_of(play, call).result
+    for run in play.watch.runs:
+        if run.operation == call.operation:
+            yield from _items_of(run.result)
 
 
-def _items(result: Any) -> Iterable[Any]:
+def _items_of(result: Any) -> Iterable[Any]:
     return result.items if isinstance(result, Page) else [result]
 
 
@@ -303,7 +310,7 @@ def _fees_stand_somewhere_else(bench: Bench, call: Call, item: Any, seen: Iterab
         name = next((name for name, amount in amounts.items() if amount == fee.amount), None)
         if name is None or fee.amount.amount == 0:
             continue
-        wanted = {fee.amount.amount, on_wire(bench, fee.amount)}
+        wanted = {fee.amount.amount, on_wire(bench, fee.amount, call.name)}
         answers = [leaves(answer) for one in seen if (answer := _decoded(one.answer)) is not None]
         places = {tuple(map(str, path)) for found in answers for path, value in found if as_number(value) in wanted}
         if not any("fee" in "".join(path).lower() or "commission" in "".join(path).lower() for path in places):

@@ -128,7 +128,7 @@ def _parts(order: Any) -> Iterator[Money]:
 
 def _left(bench: Bench, call: Call, part: Money, sent: list[Exchange]) -> None:
     told = [value for exchange in sent for value in sent_places(exchange).values()]
-    number = on_wire(bench, part)
+    number = on_wire(bench, part, call.name)
     if number not in {as_number(value) for value in told}:
         fault(
             f"{call.name}: {part} of an order was to be refunded, and no such number left",
@@ -167,7 +167,7 @@ def _is_as_said(bench: Bench, name: str, made: Any, order: Any, asked: Any, seen
             expected=" or ".join(dict.fromkeys(map(str, assets))),
             look_at="where the adapter takes the coin of a refund from",
         )
-    if on_wire(bench, shown) not in {as_number(value) for value in told} and shown not in paid:
+    if on_wire(bench, shown, name) not in {as_number(value) for value in told} and shown not in paid:
         fault(
             f"{name} shows {shown}, and the provider never said that number",
             expected="a number of the provider's answer",

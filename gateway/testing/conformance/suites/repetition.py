@@ -81,7 +81,7 @@ class RepetitionSuite(Suite):
             third = _sent(bench, play, call, asked, nearest) or {}
             _is_not_cut(call, length, {place: same[place] for place in same if same[place] == third.get(place)}, other)
         always = {place: same[place] for place in same if same[place] == other.get(place)}
-        _is_no_constant(call, always, _known(bench, asked) if prepared is None else None)
+        _is_no_constant(call, always, _known(bench, call, asked) if prepared is None else None)
 
     @check(over(_makes_an_order, colours=[SYNC]))
     def test_an_order_that_expired_is_made_anew(self, bench: Bench, case: Case) -> None:
@@ -163,7 +163,7 @@ def _is_no_constant(call: Call, same: dict[Place, Any], known: set[str] | None) 
             )
 
 
-def _known(bench: Bench, asked: Any) -> set[str]:
+def _known(bench: Bench, call: Call, asked: Any) -> set[str]:
     """The texts of a request but its amounts, of the account's settings, and of what the provider has said."""
     data = {name: value for name, value in asked if not isinstance(value, Money)}
     texts = {str(value) for _, value in leaves(asked.model_dump(mode="json", include=set(data)))}
@@ -171,7 +171,7 @@ def _known(bench: Bench, asked: Any) -> set[str]:
     for exchange in bench.tapped.exchanges:
         texts |= {text for _, value in leaves(wire_data(exchange.answer)) if len(text := str(value)) >= _TELLING}
     amounts = [value for _, value in asked if isinstance(value, Money)]
-    numbers = {number for money in amounts for number in (money.amount, on_wire(bench, money))}
+    numbers = {number for money in amounts for number in (money.amount, on_wire(bench, money, call.name))}
     return {text for text in texts if as_number(text) not in numbers}
 
 

@@ -139,7 +139,7 @@ def _texts(exchange: Exchange) -> list[str]:
 
 
 def _has_amount(bench: Bench, call: Call, part: str, wanted: Money, texts: list[str], sent: list[Exchange]) -> None:
-    number = on_wire(bench, wanted)
+    number = on_wire(bench, wanted, call.name)
     if number not in {as_number(text) for text in texts}:
         fault(
             f"{call.name}: {part} was asked to be {plain(number)}, and no such number left",

@@ -123,7 +123,7 @@ def _is_as_said(bench: Bench, name: str, order: Any, said: list[Exchange]) -> No
     for field, amount in (("pay.amount", order.pay.amount), ("received", order.received)):
         if amount is None or amount.amount == 0:
             continue
-        if not {amount.amount, on_wire(bench, amount)} & numbers:
+        if not {amount.amount, on_wire(bench, amount, name)} & numbers:
             fault(
                 f"{name}: {field} is {plain(amount.amount)}, and the provider never said that number",
                 expected="a number of the provider's answer",

@@ -50,7 +50,7 @@ class UnaskedSuite(Suite):
                 or str(value) == ""
                 or str(value).startswith(BASE_URL)
                 or str(value).lower() in explained
-                or _is_asked(bench, asked, value)
+                or _is_asked(bench, call, asked, value)
             ):
                 continue
             wanted = repr(value) if isinstance(value, bool) else f'"{value}"'
@@ -82,10 +82,10 @@ def _explained(bench: Bench, asked: Any) -> Iterator[str]:
         yield from (str(value) for _, value in leaves(wire_data(exchange.answer)) if len(str(value)) >= _TELLING)
 
 
-def _is_asked(bench: Bench, asked: Any, value: Any) -> bool:
+def _is_asked(bench: Bench, call: Call, asked: Any, value: Any) -> bool:
     """Whether it is the amount, or the network's name."""
     amount: Money = asked.amount
     number = as_number(value)
     if number is not None:
-        return number in (amount.amount, on_wire(bench, amount))
+        return number in (amount.amount, on_wire(bench, amount, call.name))
     return isinstance(value, str) and is_the_network(amount.asset, value)
