@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from conformance.acme import AcmeAdapter, provider
+from conformance.acme import AcmeAdapter, data_of, provider
+from conformance.acme_sandbox import AcmeSandbox
 from conformance.acme_subject import Acme, broken
 from conformance.broken.sandboxes import Narrow
-from gateway.contracts import NewWithdrawal
+from gateway.contracts import NewWithdrawal, Query
 from gateway.errors import MalformedResponse
-from gateway.exchange import Request
+from gateway.exchange import Operation, Request, ask
+from gateway.models import Page, Wallet
 from gateway.money import Money
 from gateway.testing.conformance import Conformance, Report, examine
 from gateway.testing.conformance.bench import Bench
@@ -77,6 +79,42 @@ def test_a_sandbox_may_allow_the_time_of_a_signature_a_few_seconds() -> None:
     narrow = broken(provider(), sandbox=lambda self: Narrow())
     checks = ["test_what_goes_wrong_on_the_way_is_told_as_it_is", "test_it_works_and_gives_what_it_should"]
     report = examine(narrow, checks=checks)
+    assert [failure.message for failure in report.failures] == []
+
+
+class Stumbles(AcmeAdapter):
+    def list_wallets(self, query: Query) -> Operation[Page[Wallet]]:
+        yield from super().list_wallets(query)
+        raise KeyError("a coin that is not in the table")
+
+
+def test_an_accident_is_told_with_its_place_and_without_the_engine() -> None:
+    check = "test_every_amount_stands_in_its_own_field"
+    report = examine(broken(provider(adapter=Stumbles)), checks=[check], colours=["sync"])
+    (failure,) = [failure for failure in report.failures if failure.area == "wallets"]
+    lines = failure.message.splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith("the gateway could not go on: MalformedResponse: main (acme) wallets.list")
+    assert "test_acme.py" in lines[2]
+    assert "(list_wallets)" in lines[2]
+
+
+class BalancesInPages(AcmeSandbox):
+    def _balances(self, request: Any, body: Any) -> object:
+        page = int(request.query_params["page"])
+        items: Any = super()._balances(request, body)
+        return {"items": items["items"][page - 1 : page], "next": str(page + 1) if page < len(items["items"]) else None}
+
+
+class ReadsBalancesInPages(AcmeAdapter):
+    def list_wallets(self, query: Query) -> Operation[Page[Wallet]]:
+        data = yield from ask(Request("GET", "/balances", query=(("page", query.cursor or "1"),)), data_of)
+        return Page[Wallet](items=tuple(map(self.wallet, data["items"])), next=data["next"])
+
+
+def test_balances_may_come_in_pages() -> None:
+    subject = broken(provider(adapter=ReadsBalancesInPages), sandbox=lambda self: BalancesInPages())
+    report = examine(subject, areas=["wallets"], colours=["sync"])
     assert [failure.message for failure in report.failures] == []
 
 
