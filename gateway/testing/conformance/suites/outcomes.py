@@ -190,8 +190,8 @@ def _errors(subject: Subject, call: Call) -> list[DocumentedFailure]:
 
 
 def _strange(bench: Bench, call: Call) -> Iterator[str]:
-    """Errors as the provider writes them, with codes and words that it does not have. A word without which the adapter
-    sees no error at all, such as `"status": "error"`, is left as it is.
+    """Errors as the provider writes them, with codes and words that it does not have. What stands in all of them alike,
+    such as `"status": "error"`, is left as it is where the adapter sees no error without it.
     """
     adapter = adapter_of(bench.subject, bench.settings)
 
@@ -201,16 +201,23 @@ def _strange(bench: Bench, call: Call) -> Iterator[str]:
         except Exception:  # the engine makes an answer that cannot be read of it
             return False
 
-    for failure in _errors(bench.subject, call):
-        if isinstance(failure.body, str):
-            continue
-        others = [
-            (path, _NOBODY_KNOWS if isinstance(value, str) else _NUMBER_NOBODY_KNOWS)
-            for path, value in leaves(failure.body)
+    bodies = [failure.body for failure in _errors(bench.subject, call) if not isinstance(failure.body, str)]
+    found = [{(path, str(value)) for path, value in leaves(body)} for body in bodies]
+    alike = set.intersection(*found) if len(found) > 1 else set()
+    for body in bodies:
+        places = [
+            (path, value)
+            for path, value in leaves(body)
             if isinstance(value, (str, int)) and not isinstance(value, bool)
         ]
-        made = [_with(failure.body, [other for other in others if other is not kept]) for kept in (None, *others)]
-        yield written(next((body for body in made if is_error(body)), made[0])).decode()
+        strange = _with(body, map(_unknown, places))
+        kept = _with(body, map(_unknown, (place for place in places if (place[0], str(place[1])) not in alike)))
+        yield written(kept if not is_error(strange) and is_error(kept) else strange).decode()
+
+
+def _unknown(place: tuple[tuple[str | int, ...], Any]) -> tuple[tuple[str | int, ...], Any]:
+    path, value = place
+    return path, _NOBODY_KNOWS if isinstance(value, str) else _NUMBER_NOBODY_KNOWS
 
 
 def _with(body: Any, changes: Iterable[tuple[tuple[str | int, ...], Any]]) -> Any:
