@@ -153,11 +153,14 @@ class CallbacksSuite(Suite):
         _, callback = _paid(bench, play)
         forged = bench.subject.forge(bench.tapped.inner, callback)
         for adapter, has_keys in ((_on_a_ring(bench, empty=True), False), (_on_a_ring(bench), True)):
+            failed = ""
             try:
                 notice, of_nobody = (_read(bench, one, adapter=adapter) for one in (callback, forged))
             except Nonconforming as found:
+                failed = str(found).partition("\n")[0]
+            if failed:
                 fault(
-                    f"an account on a ring of keys: {str(found).partition(chr(10))[0]}",
+                    f"an account on a ring of keys: {failed}",
                     expected="a Notice: settings.auth is a RingAuth then, and the keys are those of account.ring()",
                     look_at="read_callback of the adapter",
                 )
