@@ -171,7 +171,8 @@ CASES: tuple[Case, ...] = (
     Case(
         "unavailable",
         ANSWERS,
-        "HTTP 503 until the deadline or six times",
+        "HTTP 503, whatever the body says, until the deadline or six times: alone of all server errors it says that nothing "
+        "was done",
         _NOTHING,
         "Make the same call later.",
         _rejected(ProviderUnavailable),
