@@ -171,8 +171,8 @@ CASES: tuple[Case, ...] = (
     Case(
         "unavailable",
         ANSWERS,
-        "HTTP 503, whatever the body says, until the deadline or six times: alone of all server errors it says that nothing "
-        "was done",
+        "HTTP 503, whatever the body says, until the deadline or six times: alone of all server errors it says that "
+        "nothing was done",
         _NOTHING,
         "Make the same call later.",
         _rejected(ProviderUnavailable),
@@ -192,8 +192,8 @@ CASES: tuple[Case, ...] = (
     Case(
         "open-status",
         ANSWERS,
-        "A redirect, 408, 425 or 499 with the provider's own error, here not enough money: it says nothing for sure of a "
-        "write",
+        "A redirect, 408, 425 or 499 with the provider's own error, here not enough money: it says nothing for sure of "
+        "a write",
         _MAY,
         _SETTLE,
         _rejected(InsufficientFunds),
@@ -213,8 +213,8 @@ CASES: tuple[Case, ...] = (
     Case(
         "unknown-error-payout",
         ANSWERS,
-        "The same to a payout, refund or card, with a status that is no refusal (not 400, 401, 403, 404, 409, 422, 429 or "
-        "503)",
+        "The same to a payout, refund or card, with a status that is no refusal (not 400, 401, 403, 404, 409, 422, 429 "
+        "or 503)",
         "It may have been carried out; it is never sent again.",
         _SETTLE.removesuffix(" Repeat a read."),
         write=UNKNOWN,

@@ -18,8 +18,8 @@ _NEAR = 3
 
 
 def unfinished(subject: Subject, examiners: Iterable[type] = ()) -> list[str]:
-    """Marked places of the adapter's package, of the tests beside the subject, and of the pyproject.toml above them with
-    its README.md: file, line and what is missing.
+    """Marked places of the adapter's package, of the tests beside the subject, and of the pyproject.toml above them
+    with its README.md: file, line and what is missing.
     """
     texts: dict[str, str] = {}
     for name, file in _files(subject, examiners):
