@@ -100,7 +100,8 @@ CAPABILITIES = Capabilities.of(
         "withdrawals.create",
         "D",
         f"{_DOCS}: create Lightning withdrawal",
-        "only invoices that carry their amount, because the unit of the body's own amount is unknown",
+        "only invoices that carry their amount, because the unit of the body's own amount is unknown; what error codes "
+        "mean is not published, so that a refusal with HTTP 200 leaves it open whether the payout was made",
         variant="lightning",
     ),
     manual(

@@ -21,6 +21,7 @@ from gateway.errors import (
     Conflict,
     InvalidRequest,
     NotFound,
+    OutcomeUnknown,
     UnsupportedOperation,
     UnverifiedOperation,
 )
@@ -508,12 +509,12 @@ def test_the_way_out_signs_and_pages_and_says_what_was_refused(world: World, col
     with world.gateway(colour) as gw:
         answer = gw.account("backup").request("GET", "/api/v2/order/", query={"page": "1", "size": "5"})
         assert answer.json()["data"]["total"] == 0
+        asked = {"chain": "TRX", "currency": "DOGE", "vs_currency": "USD", "vs_price": 1}
+        # The code of the error is not known. A call that the gateway does not know may be one that pays out.
+        with pytest.raises(OutcomeUnknown, match="unsupported currency"):
+            gw.account("backup").request("post", "/api/order/pay-info", json=asked)
         with pytest.raises(InvalidRequest, match="unsupported currency"):
-            gw.account("backup").request(
-                "post",
-                "/api/order/pay-info",
-                json={"chain": "TRX", "currency": "DOGE", "vs_currency": "USD", "vs_price": 1},
-            )
+            gw.account("backup").request("post", "/api/order/pay-info", json=asked, permissions=["trade"])
 
 
 def test_an_invoice_is_text_that_a_request_can_hold() -> None:

@@ -237,6 +237,10 @@ def test_four_processes_with_one_reference_make_one_order(world: World) -> None:
 @ON_BOTH
 def test_a_recorded_rejection_is_repeated_without_a_call(world: World, colour: str) -> None:
     request = payout("too-much", "0.5")
+    no = faults.Status(
+        method="POST", status=400, body='{"code": 1002, "message": "insufficient balance", "result": false}'
+    )
+    world.server.faults("aurpay").add(no)
     with world.gateway(colour) as gw:
         for number in range(3):
             with pytest.raises(GatewayError, match="insufficient balance") as error:
