@@ -35,9 +35,10 @@ _TELLING = frozenset(
 _DIGITS_OF_A_CARD = re.compile(r"(?<!\d)[2-689](?:[ -]?\d){12,18}(?!\d)")
 # An amount in the smallest unit is as long too (one ether in wei has 19 digits); one in ten has a right check digit.
 _AMOUNTS = frozenset(
-    "allocated amount amounts available balance balances cost credit debit due fee fees filled held limit locked paid "
+    "allocated amount amounts available balance balances cost due fee fees filled held limit locked paid "
     "pending price quantity received refunded remaining size sum total volume".split()
 )
+_OF_CARDS = frozenset("account acct card cards cc iin no num number numbers pan".split())
 _WORD_OF_A_NAME = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _NAME_BEFORE = re.compile(r'"([A-Za-z0-9_.-]{1,64})"\s*:\s*"?$|[?&]([A-Za-z0-9_.-]{1,64})=$|^([A-Za-z0-9_.-]{1,64})=$')
 
@@ -283,8 +284,9 @@ def _without_card(found: re.Match[str]) -> str:
 
 
 def _is_amount(name: str) -> bool:
-    """Whether a field of this name holds an amount."""
-    return any(word.lower() in _AMOUNTS for word in _WORD_OF_A_NAME.findall(name))
+    """Whether a field of this name holds an amount, and nothing of a card."""
+    words = {word.lower() for word in _WORD_OF_A_NAME.findall(name)}
+    return bool(words & _AMOUNTS) and not words & _OF_CARDS
 
 
 def _is_card(text: str) -> bool:

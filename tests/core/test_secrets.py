@@ -289,7 +289,24 @@ class TestRedactor:
         assert Redactor([Secret(CARD)]).data({name: CARD}) == {name: HIDDEN}, "a known secret goes wherever it stands"
         assert Redactor([Secret(CARD)]).data({name: int(CARD)}) == {name: HIDDEN}
 
-    @pytest.mark.parametrize("name", ["number", "value", "note", "id", "pans", "cards"])
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *(
+                "number",
+                "value",
+                "note",
+                "id",
+                "pans",
+                "cards",
+                "credit_card",
+                "creditCard",
+                "debitCard",
+                "creditCardNo",
+            ),
+            *("credit", "card_balance", "paid_number", "paidPan", "balanceNo", "credit_card_no"),
+        ],
+    )
     def test_under_other_names_it_is_a_card(self, name: str) -> None:
         assert Redactor().data({name: CARD}) == {name: HIDDEN}
         assert Redactor().text(json.dumps({name: CARD})) == json.dumps({name: HIDDEN}, ensure_ascii=False)
