@@ -910,7 +910,7 @@ class Keys(_Namespace):
         by: str | None = None,
     ) -> ApiKey:
         """Record what was changed at the provider (`guide("edit", …)` says how); None leaves a thing as it is. Sends
-        nothing.
+        nothing. Raises Conflict for an expired key that is to be in use again and is in the ring a second time.
         """
         return await self._gateway._run(
             flows.keys.edit(
@@ -933,7 +933,8 @@ class Keys(_Namespace):
 
     async def activate(self, label: str, *, account: str, by: str | None = None) -> ApiKey:
         """Give new work to a retired key again: the wrong one was retired, or its successor does not work. Sends
-        nothing; may be repeated. Raises Conflict for a key that is revoked or expired.
+        nothing; may be repeated. Raises Conflict for a key that is revoked or expired, or for a login while another of
+        the same user is active; VaultError where its secret cannot be had.
         """
         return await self._gateway._run(flows.keys.activate(self._core, account, label, actor=by or process_user()))
 

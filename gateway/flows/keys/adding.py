@@ -30,7 +30,7 @@ from gateway.flows.keys.rings import (
     require_admitted,
     wrong_state,
 )
-from gateway.flows.keys.terms import Made, issuing, kind_of, like, made_of, one_pool, stands_in, terms
+from gateway.flows.keys.terms import Made, issuing, kind_of, like, made_of, one_pool, same_key, stands_in, terms
 from gateway.models.keys import ApiKey, IssuedKey, KeyOrigin, KeyState, NewKey, Permission, Rotation
 from gateway.secrets import Secret
 from gateway.store import keys as store
@@ -238,15 +238,7 @@ def _same_key(core: Core, made: Made, rows: list[KeyRow], replaces: str | None) 
                 account=opened.name,
                 hint=f"take another label; or, when nothing uses it, `gateway vault forget {'/'.join(place)}`",
             )
-    for row in rows:
-        if row.key.state in (KeyState.ACTIVE, KeyState.RETIRING) and row.key.kind == made.key.kind:
-            kept = next(iter(opened.open_secrets([row]).values()), None)
-            same_id = row.key.public_id == made.key.public_id
-            # A login is known by its user: its password may have changed, and then the new one replaces the old.
-            same_user = made.held.login is not None and row.key.label != replaces
-            if same_id and (kept == made.secrets or same_user):
-                return row.key.label
-    return None
+    return same_key(opened, made.key, made.secrets, rows, replaces=replaces)
 
 
 def _check(opened: OpenAccount, made: Made, deadline: Deadline) -> Flow[bool]:

@@ -6,7 +6,7 @@ Its secret is taken out of the vault after it is out of use, and before it is ou
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -39,7 +39,7 @@ from gateway.flows.keys.rings import (
     row_of,
     wrong_state,
 )
-from gateway.flows.keys.terms import networks_of, one_pool, permissions_of, signs
+from gateway.flows.keys.terms import networks_of, one_pool, permissions_of, same_key, signs
 from gateway.models.keys import ApiKey, KeyState, NewKey, Permission
 from gateway.store import keys as store
 from gateway.store.keys import KeyRow
@@ -99,7 +99,16 @@ def edit(
         change.note(connection, row.key, "edited", **told)
         return after
 
-    row = yield from transact(work)
+    def corrected() -> Flow[KeyRow]:
+        row = yield from transact(lambda connection: find(core, opened, connection, label))
+        if row.key.state is KeyState.EXPIRED:
+            yield from _require_single(opened, row)
+        return (yield from transact(work))
+
+    if expires_at is None:
+        row = yield from transact(work)
+    else:  # not while somebody adds the same key in the place of one that has expired
+        row = yield from alone(account, core.deadline(None, opened), corrected)
     yield from reload(opened)
     return row.key
 
@@ -139,10 +148,47 @@ def activate(core: Core, account: str, label: str, *, actor: str) -> Flow[ApiKey
         change.note(connection, row.key, "activated")
         return find(core, opened, connection, label)
 
+    def single() -> Flow[KeyRow]:
+        row = yield from transact(lambda connection: find(core, opened, connection, label))
+        if row.key.state is KeyState.RETIRING:
+            # Of two logins of one user, one is used; which one, a person decides.
+            yield from _require_single(opened, row, users=[KeyState.ACTIVE])
+        return (yield from transact(work))
+
     # Not while somebody revokes it: new work would go out with a key that is just being ended.
-    row = yield from alone(account, core.deadline(None, opened), lambda: transact(work))
+    row = yield from alone(account, core.deadline(None, opened), single)
     yield from reload(opened)
     return row.key
+
+
+def _require_single(
+    opened: OpenAccount, row: KeyRow, users: Collection[KeyState] = (KeyState.ACTIVE, KeyState.RETIRING)
+) -> Flow[None]:
+    """Before a key comes into use again. Raises Conflict where the same key is in the ring under another label, and
+    VaultError where its own secret cannot be had.
+    """
+    rows = yield from transact(opened.key_rows)
+
+    def look() -> str | None:
+        secrets = next(iter(opened.open_secrets([row]).values()), None)
+        if secrets is None:
+            raise VaultError(
+                f"the key {row.key.label} cannot be used: the vault has no secret of it; nothing was changed",
+                account=opened.name,
+                hint="bring back the vault that belongs to this store, or end the key at the provider and make another",
+            )
+        return same_key(opened, row.key, secrets, rows, users=users)
+
+    other = yield Block(look)
+    if other is not None:
+        raise Conflict(
+            f"the key {row.key.label} is in the ring of {opened.name} as {other} too, which is in force; "
+            "nothing was changed",
+            account=opened.name,
+            hint=f"`gateway keys retire {other} --account {opened.name}` first, where that one is to be used no more"
+            if KeyState.RETIRING not in users
+            else f"go on with {other}; ending one of the two at the provider ends both",
+        )
 
 
 def revoke(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ __all__ = [
     "networks_of",
     "one_pool",
     "permissions_of",
+    "same_key",
     "signs",
     "stands_in",
     "terms",
@@ -193,6 +194,34 @@ def signs(opened: OpenAccount, key: ApiKey) -> bool:
     """Whether requests go out with the key. One of a kind that this version does not know is not used."""
     kind = opened.key_rules().kind(key.kind)
     return kind is not None and not kind.for_callbacks and key.state is not KeyState.REVOKED
+
+
+def same_key(
+    opened: OpenAccount,
+    key: ApiKey,
+    secrets: Mapping[str, Secret],
+    rows: Iterable[KeyRow],
+    *,
+    users: Collection[KeyState] = (KeyState.ACTIVE, KeyState.RETIRING),
+    replaces: str | None = None,
+) -> str | None:
+    """The label under which the same key is in force already. Raises VaultError.
+
+    A login is known by its user, because its password may have changed: another of the same user counts as the same in
+    the states `users`, unless it is the one that this one `replaces`.
+    """
+    kind = opened.key_rules().kind(key.kind)
+    for row in rows:
+        other = row.key
+        if other.label == key.label or (other.kind, other.public_id) != (key.kind, key.public_id):
+            continue
+        if other.state not in (KeyState.ACTIVE, KeyState.RETIRING):
+            continue
+        if kind is not None and kind.issues and other.state in users and other.label != replaces:
+            return other.label
+        if next(iter(opened.open_secrets([row]).values()), None) == secrets:
+            return other.label
+    return None
 
 
 def stands_in(opened: OpenAccount, rows: Iterable[KeyRow], new: ApiKey, old: ApiKey) -> None:
