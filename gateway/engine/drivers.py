@@ -8,10 +8,10 @@ import threading
 import time
 import weakref
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from gateway.engine.effects import Block, Checkpoint, Effect, Enter, Flow, Leave, Pause, Send, Transact
+from gateway.engine.effects import Block, Checkpoint, Effect, Enter, Flow, Leave, Note, Pause, Send, Transact
 from gateway.engine.http import AsyncTransport, Connection, SyncTransport
 from gateway.errors import ConfigurationError, Conflict
 
@@ -95,6 +95,8 @@ class SyncDriver:
                 return self._database().together(effect.work).result()
             case Transact():
                 return self._database().transaction(effect.work)
+            case Note():
+                return _given_time(self._database().together(effect.work), effect.patience)
             case Block():
                 return effect.work()
             case Checkpoint():
@@ -244,10 +246,13 @@ class AsyncDriver:
                 self._writer = _threads(store.parallel // 2)
         return store
 
-    async def _carry_out(self, effect: Send | Pause | Block | Checkpoint | Enter | Leave) -> Any:
+    async def _carry_out(self, effect: Send | Pause | Note | Block | Checkpoint | Enter | Leave) -> Any:
         match effect:
             case Send():
                 return await self._transport(effect.account).send(effect.request, effect.timeout)
+            case Note():
+                store = self._store or await self._opened()
+                return await asyncio.to_thread(_given_time, store.together(effect.work), effect.patience)
             case Block():
                 return await asyncio.to_thread(effect.work)
             case Checkpoint():
@@ -320,6 +325,12 @@ class AsyncDriver:
             await transport.close()
         self._transports.clear()
         self._writer.shutdown()
+
+
+def _given_time(work: Future[None], seconds: float) -> None:
+    wait([work], seconds)
+    if work.done():
+        work.result()
 
 
 def _threads(number: int) -> ThreadPoolExecutor:

@@ -11,7 +11,7 @@ from gateway.exchange import Request
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["Block", "Checkpoint", "Effect", "Enter", "Flow", "Leave", "Pause", "Send", "Transact", "transact"]
+__all__ = ["Block", "Checkpoint", "Effect", "Enter", "Flow", "Leave", "Note", "Pause", "Send", "Transact", "transact"]
 
 T = TypeVar("T")
 
@@ -45,6 +45,16 @@ class Transact:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """Run this in a transaction with others, as `Transact`, and go on after so many seconds even if it is not done:
+    it is done later then, or fails unseen. For what is only told and never relied on.
+    """
+
+    work: Callable[[Connection], None]
+    patience: float
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """Run this, which may take its time (a file, a slow key derivation, a service), away from any event loop."""
 
@@ -74,7 +84,7 @@ class Leave:
     lane: str
 
 
-Effect: TypeAlias = Send | Pause | Transact | Block | Checkpoint | Enter | Leave
+Effect: TypeAlias = Send | Pause | Transact | Note | Block | Checkpoint | Enter | Leave
 Flow: TypeAlias = Generator[Effect, Any, T]
 """What every flow is: a generator of effects whose return value is the result."""
 

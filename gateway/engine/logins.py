@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from gateway.engine.clock import Deadline
-from gateway.engine.effects import Enter, Flow, Leave, transact
+from gateway.engine.effects import Enter, Flow, Leave, Note
 from gateway.engine.verdicts import cause
 from gateway.errors import (
     AuthenticationFailed,
@@ -40,6 +40,7 @@ _LONGEST_RENEWAL = 10.0
 _HURRIED = 1.0
 _TIME_TO_TRY = 5.0
 _JUST_NOW = 1.0
+_TIME_TO_NOTE = 0.5
 
 
 class Obtain(Protocol):
@@ -146,10 +147,11 @@ def _needed(
             copy = GatewayError.from_dict(error.to_dict())
             held.logins.failed = _Failed(copy, deadline.remaining() < _HURRIED, account.clock.monotonic())
             return copy
-        yield from _obtained(account, held)
-        return None
+        _obtained(account, held)
     finally:
         yield Leave(lane)
+    yield from _noted(account, held, deadline)
+    return None
 
 
 def _renewed(account: OpenAccount, held: HeldKey, auth: LoginAuth, deadline: Deadline, obtain: Obtain) -> Flow[None]:
@@ -161,9 +163,10 @@ def _renewed(account: OpenAccount, held: HeldKey, auth: LoginAuth, deadline: Dea
     except Conflict:
         return  # somebody needs it, and is at it already
     try:
-        if auth.login_due():
-            yield from obtain(limit, once=True)
-            yield from _obtained(account, held)
+        if not auth.login_due():
+            return
+        yield from obtain(limit, once=True)
+        _obtained(account, held)
     except GatewayError as error:
         held.logins.renewal_failed(account.clock.monotonic(), error)
         log.warning(
@@ -172,16 +175,25 @@ def _renewed(account: OpenAccount, held: HeldKey, auth: LoginAuth, deadline: Dea
             account.name,
             cause(error),
         )
+        return
     finally:
         yield Leave(lane)
+    yield from _noted(account, held, deadline)
 
 
-def _obtained(account: OpenAccount, held: HeldKey) -> Flow[None]:
+def _obtained(account: OpenAccount, held: HeldKey) -> None:
     held.logins.succeeded()
     account.redactor.learn(held.auth.secrets())  # also of a key that is in no ring yet
+
+
+def _noted(account: OpenAccount, held: HeldKey, deadline: Deadline) -> Flow[None]:
+    """Tell other processes when the token expires. The call needs no store for it, and nobody waits for it in the lane:
+    a store that is held up costs this call a moment, and the others nothing.
+    """
     if account.works_with_ring:
+        patience = max(0.0, min(_TIME_TO_NOTE, deadline.remaining() / 4))
         with contextlib.suppress(StoreError):
-            yield from transact(lambda connection: account.note_token(connection, held))
+            yield Note(lambda connection: account.note_token(connection, held), patience)
 
 
 def _lane(account: OpenAccount, held: HeldKey) -> str:

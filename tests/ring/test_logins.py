@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -200,6 +201,50 @@ class TestWhenOneIsNeeded:
             assert [result.status for result in results] == [200] * 4
             assert logins(server) == 3
             assert held.in_flight == 0
+
+
+class TestWhileTheStoreIsHeldUp:
+    """A read needs no store: that a login is told to other processes must not cost a call its time."""
+
+    def test_one_that_renews_goes_on(self, colour: str, place: Place) -> None:
+        with logged_in(colour, place) as (gw, service, server):
+            (held,) = gw.core.account("shop").ring.keys
+            held.auth.expires_soon()
+            with held_up(place):
+                assert gw.account("shop").request("GET", "/me", deadline=3).status == 200
+            assert logins(server) == 2
+            assert service.keys_used() == ["issued-2"]
+
+    def test_all_who_wait_for_a_login_go_on(self, colour: str, place: Place) -> None:
+        with logged_in(colour, place) as (gw, service, server):
+            (held,) = gw.core.account("shop").ring.keys
+            server.plan(Answer(401), Hold(then=good({"token": "issued-2"})))
+            service.keys.add("issued-2")
+
+            def call(gateway: Any, index: int) -> Script:
+                if index < 5:
+                    if index > 0:
+                        yield from waiting_for(lambda: logins(server) == 2)
+                    return (yield gateway.account("shop").request("GET", "/me", deadline=4))
+                yield from waiting_for(lambda: held.in_flight == 5)
+                server.release()
+
+            with held_up(place):
+                *results, _ = gw.together(6, told(colour, call))
+            assert [getattr(result, "status", result) for result in results] == [200] * 5
+            assert logins(server) == 2
+
+
+@contextmanager
+def held_up(place: Place) -> Iterator[None]:
+    """Somebody else writes to the store, and does not come to an end."""
+    other = sqlite3.connect(place.store.removeprefix("sqlite:///"), isolation_level=None)
+    try:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+    finally:
+        other.close()
 
 
 @contextmanager
