@@ -8,7 +8,9 @@ rate headroom. A key that the provider has refused is used only where no other i
 from __future__ import annotations
 
 import ipaddress
+import os
 import threading
+import weakref
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -50,6 +52,12 @@ class HeldKey:
         self.logins = Logins()
         self.in_flight = 0
         self._lock = threading.Lock()
+        _held.add(self)
+
+    def after_fork(self) -> None:
+        """In the child: whatever the parent's threads were at is not done here."""
+        self._lock = threading.Lock()
+        self.logins.after_fork()
 
     @property
     def label(self) -> str:
@@ -72,6 +80,18 @@ class HeldKey:
 
     def __repr__(self) -> str:
         return f"HeldKey({self.key.account}/{self.key.label})"
+
+
+_held: weakref.WeakSet[HeldKey] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for held in list(_held):
+        held.after_fork()
+
+
+# Where there is no fork, there is nothing to register.
+getattr(os, "register_at_fork", dict)(after_in_child=_after_fork)
 
 
 class _Group:

@@ -20,6 +20,7 @@ from gateway.errors import (
     GatewayError,
     Outcome,
     OutcomeUnknown,
+    PermissionDenied,
     ProviderUnavailable,
     RateLimited,
     StoreError,
@@ -51,12 +52,13 @@ class Obtain(Protocol):
 
 class _Failed(NamedTuple):
     """`hurried`: the one who tried had no time left, which says little to those who have. `at` is of the monotonic
-    clock.
+    clock, as is `until`: before then nobody tries again unless asked to.
     """
 
     error: GatewayError
     hurried: bool
     at: float
+    until: float
 
     def tells(self, deadline: Deadline) -> bool:
         """Whether one who may take so long need not try."""
@@ -66,6 +68,11 @@ class _Failed(NamedTuple):
         """Whether it came after a call began, and just now."""
         return began < self.at > now - _JUST_NOW
 
+    def later(self, now: float) -> GatewayError:
+        """The error for one who comes later, and before the next try."""
+        when = f"{now - self.at:.0f} s ago; it is not tried again for {max(1.0, self.until - now):.0f} s"
+        return GatewayError.from_dict({**self.error.to_dict(), "message": f"{cause(self.error)} ({when})"})
+
 
 class Logins:
     """What this process knows of the logins of one key. Times are of the monotonic clock. Safe for threads."""
@@ -73,9 +80,14 @@ class Logins:
     def __init__(self) -> None:
         self.failed: _Failed | None = None
         """How the last one ended that was needed, if it failed."""
-        self._renewing = False
         self._failures = 0
+        self._refusals = 0
         self._not_before = float("-inf")
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """In the child: whatever the parent's threads were at is not done here."""
+        self._renewing = False
         self._lock = threading.Lock()
 
     def begin_renewal(self, now: float) -> bool:
@@ -95,27 +107,45 @@ class Logins:
         """
         with self._lock:
             self._failures += 1
-            pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self._failures - 1, 10))
+            pause = _pause(self._failures)
             if isinstance(error, RateLimited) and error.retry_after is not None:
                 pause = max(pause, error.retry_after)
             self._not_before = float("inf") if isinstance(error, AuthenticationFailed) else now + pause
 
+    def needed_failed(self, now: float, error: GatewayError, *, hurried: bool) -> None:
+        """One who needed the key could not obtain it. Where the provider refused, all who come within a while are told
+        so without another try: a provider may lock a user out who tries too often.
+        """
+        with self._lock:
+            refused = isinstance(error, (AuthenticationFailed, PermissionDenied))
+            self._refusals += refused
+            until = now + _pause(self._refusals) if refused else now
+            self.failed = _Failed(error, hurried and not refused, now, until)
+
     def succeeded(self) -> None:
         with self._lock:
             self.failed = None
-            self._failures, self._not_before = 0, float("-inf")
+            self._failures = self._refusals = 0
+            self._not_before = float("-inf")
+
+
+def _pause(failures: int) -> float:
+    return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(failures - 1, 10))
 
 
 def ready(
-    account: OpenAccount, held: HeldKey, deadline: Deadline, obtain: Obtain, *, began: float
+    account: OpenAccount, held: HeldKey, deadline: Deadline, obtain: Obtain, *, began: float, asked: bool
 ) -> Flow[GatewayError | None]:
     """See that the key can sign, for a call that `began` then (of the monotonic clock). Returns why it cannot: what
-    became of the login.
+    became of the login. One that is `asked` to try the key does so also shortly after a refusal.
     """
     auth, logins = held.login, held.logins
     if auth is None or not auth.login_due():
         return None
     if auth.login_needed():
+        failed, now = logins.failed, account.clock.monotonic()
+        if failed is not None and now < failed.until and not asked:
+            return failed.later(now)
         return (yield from _needed(account, held, auth, deadline, obtain, began))
     if logins.begin_renewal(account.clock.monotonic()):
         try:
@@ -145,7 +175,7 @@ def _needed(
         except GatewayError as error:
             # Without its traceback, which would keep alive all that this call holds.
             copy = GatewayError.from_dict(error.to_dict())
-            held.logins.failed = _Failed(copy, deadline.remaining() < _HURRIED, account.clock.monotonic())
+            held.logins.needed_failed(account.clock.monotonic(), copy, hurried=deadline.remaining() < _HURRIED)
             return copy
         _obtained(account, held)
     finally:

@@ -266,7 +266,8 @@ def _login(run: Performance, held: HeldKey, sending: int) -> Flow[GatewayError |
     def obtain(deadline: Deadline, *, once: bool) -> Flow[Any]:
         return perform(Performance(run.account, "keys.issue", deadline, once=once), Begun(auth.login()))
 
-    error = yield from logins.ready(run.account, held, run.deadline, obtain, began=run.began)
+    asked = run.key is not None or run.name == "keys.verify"
+    error = yield from logins.ready(run.account, held, run.deadline, obtain, began=run.began, asked=asked)
     return error and logins.failure(run.account, held, error, run.name, again=sending > 1)
 
 

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.contracts.adapter import NoAuth
+from gateway.engine.rates import RateWindow
 from gateway.errors import AuthenticationFailed, GatewayError, MalformedResponse, ProviderUnavailable, RateLimited
+from gateway.models import ApiKey, Environment, KeyOrigin, NewKey, Permission
+from gateway.ring import HeldKey
+from gateway.secrets import Secret
 from gateway.testing import faults
 from ring.ringed import Place, Service, actions, cart
 from ring.scripts import Script, told, waiting_for
 from ring.test_renewal import DAY, PASSWORD, Aurpay, aurpay, issue, order
-from support.colours import Opened
+from support.colours import Opened, opened
 from support.loopback import Answer, Drop, Hold, Loopback, Play
 from support.toy import good, wrong
 from support.virtual import VirtualClock
@@ -164,6 +172,7 @@ class TestWhenOneIsNeeded:
             assert first.message.endswith("was not sent again, and nothing was done")
             assert logins(server) - 1 == sendings, "also where one came to the door when the others were let go"
             assert not service.written
+            gw.keys.verify(account="shop", label="login1")
             gw.orders.create(cart("c-1"))
             assert dict(service.written) == {"c-1": 1}
 
@@ -201,6 +210,130 @@ class TestWhenOneIsNeeded:
             assert [result.status for result in results] == [200] * 4
             assert logins(server) == 3
             assert held.in_flight == 0
+
+
+class TestOneThatIsRefused:
+    """A provider may lock a user out who tries too often."""
+
+    @contextmanager
+    def changed(self, colour: str, place: Place) -> Iterator[tuple[Opened, Service, VirtualClock]]:
+        clock = VirtualClock()
+        with logged_in(colour, place, clock=clock) as (gw, service, _):
+            service.forget_logins()
+            service.login = "changed"
+            yield gw, service, clock
+
+    def test_it_is_tried_less_and_less(self, colour: str, place: Place) -> None:
+        with self.changed(colour, place) as (gw, service, clock):
+            tried = []
+            for passed in range(0, 300, 5):
+                before = service.failed_logins
+                for _ in range(3):
+                    with pytest.raises(AuthenticationFailed) as caught:
+                        gw.account("shop").request("GET", "/me")
+                if service.failed_logins > before:
+                    tried.append(passed)
+                clock.advance(5)
+            assert tried == [0, 5, 15, 35, 75, 135, 195, 255]
+            assert service.failed_logins == len(tried)
+            assert caught.value.outcome != "unknown"
+
+    def test_the_others_are_told_how_long(self, colour: str, place: Place) -> None:
+        with self.changed(colour, place) as (gw, service, clock):
+            with pytest.raises(AuthenticationFailed) as first:
+                gw.orders.create(cart("c-1"))
+            clock.advance(2)
+            with pytest.raises(AuthenticationFailed) as later:
+                gw.orders.create(cart("c-2"))
+            assert service.failed_logins == 1
+            assert "not tried again" not in first.value.message
+            assert later.value.message.endswith("(2 s ago; it is not tried again for 3 s); orders.create was not sent")
+            assert later.value.reference == "c-2"
+            service.login = "pass"
+            clock.advance(3)
+            gw.orders.create(cart("c-3"))
+            assert dict(service.written) == {"c-3": 1}
+
+    @pytest.mark.parametrize("how", ["verify", "rotate", "restart"])
+    def test_one_who_asks_for_it_tries_at_once(self, how: str, colour: str, place: Place) -> None:
+        with self.changed(colour, place) as (gw, service, clock):
+            with pytest.raises(AuthenticationFailed):
+                gw.orders.create(cart("c-1"))
+            if how == "verify":
+                with pytest.raises(AuthenticationFailed):
+                    gw.keys.verify(account="shop", label="login1")
+                assert service.failed_logins == 2
+                service.login = "pass"
+                gw.keys.verify(account="shop", label="login1")
+            elif how == "rotate":
+                parts = {"user": Secret("merchant"), "password": Secret("changed")}
+                gw.keys.rotate("login1", NewKey(label="login2", kind="login", parts=parts), account="shop")
+            else:
+                service.login = "pass"
+                with place.gateway(colour, gw.core.account("shop").settings.base_url, clock=clock) as other:
+                    other.orders.create(cart("c-2"))
+                assert dict(service.written) == {"c-2": 1}
+                return
+            gw.orders.create(cart("c-2"))
+            assert dict(service.written) == {"c-2": 1}
+
+    def test_one_of_the_settings_is_verified_at_once(self, colour: str, tmp_path: Path) -> None:
+        service, auth = Service(login="pass"), {"kind": "login", "user": "merchant", "password": "wrong"}
+        with Loopback(app=service) as server:
+            shop = {"provider": "toy", "environment": "sandbox", "base_url": server.url, "auth": auth}
+            with opened(colour, accounts={"shop": shop}, store=f"sqlite:///{tmp_path}/gateway.db") as gw:
+                for _ in range(3):
+                    with pytest.raises(AuthenticationFailed):
+                        gw.orders.create(cart("c-1"))
+                assert service.failed_logins == 1
+                with pytest.raises(AuthenticationFailed):
+                    gw.keys.verify(account="shop")
+                assert service.failed_logins == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+class TestAfterAFork:
+    """In the child nobody is at what the parent's threads were at."""
+
+    def test_a_renewal_that_was_under_way(self) -> None:
+        held = HeldKey(key_of_toy(), NoAuth(), RateWindow(None))
+        assert held.logins.begin_renewal(1.0)
+        assert not held.logins.begin_renewal(1.0)
+        assert in_a_child(lambda: held.logins.begin_renewal(1.0))
+        assert not held.logins.begin_renewal(1.0), "nothing has changed here"
+
+    @pytest.mark.parametrize("lock", ["the key's", "its logins'"])
+    def test_a_lock_that_was_held(self, lock: str) -> None:
+        held = HeldKey(key_of_toy(), NoAuth(), RateWindow(None))
+
+        def used() -> bool:
+            with held.used():
+                return held.logins.begin_renewal(1.0)
+
+        with held._lock if lock == "the key's" else held.logins._lock:
+            assert in_a_child(used)
+        assert used()
+
+
+def key_of_toy() -> ApiKey:
+    return ApiKey(
+        account="shop",
+        provider="toy",
+        environment=Environment.SANDBOX,
+        label="login1",
+        kind="login",
+        permissions=frozenset(Permission),
+        origin=KeyOrigin.ISSUED,
+    )
+
+
+def in_a_child(work: Callable[[], bool]) -> bool:
+    """Whether the work, done in a forked process, comes to an end and is true."""
+    child = os.fork()
+    if child == 0:
+        signal.alarm(5)  # one that hangs ends so
+        os._exit(0 if work() else 1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 class TestWhileTheStoreIsHeldUp:

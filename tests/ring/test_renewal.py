@@ -238,9 +238,11 @@ class TestLoginThatFails:
     """Service `toy`, whose password was changed meanwhile."""
 
     @contextmanager
-    def changed(self, colour: str, place: Place, *others: str) -> Iterator[tuple[Opened, Service, Loopback]]:
+    def changed(
+        self, colour: str, place: Place, *others: str, clock: VirtualClock | None = None
+    ) -> Iterator[tuple[Opened, Service, Loopback]]:
         service = Service(*others, login="pass")
-        with Loopback(app=service) as server, place.gateway(colour, server.url) as gw:
+        with Loopback(app=service) as server, place.gateway(colour, server.url, clock=clock) as gw:
             gw.keys.issue(account="shop", label="login1", parts={"user": "merchant", "password": "pass"})
             service.forget_logins()
             service.login = "changed"
@@ -288,10 +290,12 @@ class TestLoginThatFails:
             assert told == ["issued", "set aside", "verify failed"]
 
     def test_it_works_again_once_it_is_accepted(self, colour: str, place: Place) -> None:
-        with self.changed(colour, place) as (gw, service, _):
+        clock = VirtualClock()
+        with self.changed(colour, place, clock=clock) as (gw, service, _):
             with pytest.raises(AuthenticationFailed):
                 gw.orders.create(cart("c-1"), account="shop")
             service.login = "pass"
+            clock.advance(5)
             gw.orders.create(cart("c-2"), account="shop")
             assert dict(service.written) == {"c-2": 1}
             assert gw.keys.get("login1", account="shop").refused_at is None
