@@ -877,7 +877,8 @@ class Keys(_Namespace):
     ) -> ApiKey:
         """Keep a key that a person made. With `check`, only after a read with it has succeeded.
 
-        Raises InvalidRequest, Conflict when the label is taken, VaultError; then nothing was kept.
+        Raises InvalidRequest, Conflict when the label is taken, VaultError, StoreError; then nothing was kept, unless
+        the error says that the vault may have its secret still: the same call goes on with it.
         """
         return self._gateway._run(
             flows.keys.add(self._core, account, new, check=check, actor=by or process_user(), seconds=deadline)

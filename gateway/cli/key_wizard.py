@@ -229,7 +229,8 @@ class _Walk:
                 key = self._kept()
             except GatewayError as error:
                 report(error, as_json=False)
-                _tell("Nothing was kept.")
+                left = self.left()
+                _tell(f"{left[0].upper()}{left[1:]}.")
                 self._decide()
             else:
                 self.parts.clear()
@@ -245,7 +246,7 @@ class _Walk:
             "\n".join(f"  {way}: {what}" for way, what in ways.items()) + f"\n({', '.join(ways)})", _one_of([*ways])
         )
         if answer == "leave":
-            raise GatewayError("the walk was left: nothing was kept", hint=self.how_to_end())
+            raise GatewayError(f"the walk was left: {self.left()}", hint=self.how_to_end())
         if answer == "again":
             self._capture(self.kind.parts)
         self.check = self.check and answer != "unread"
@@ -281,14 +282,27 @@ class _Walk:
     # Leaving
 
     def left(self) -> str:
-        """What is kept of a walk that was left: nothing, unless all was done at that moment."""
-        if self.begun and self.parts:
-            try:
-                key = self.gateway.keys.get(self.new.label, account=self.handle.name)
-            except NotFound:
-                return "nothing was kept"
-            return f"the key {key.label} had been kept by then"
-        return "nothing was kept"
+        """What is kept of a walk that was left: nothing, unless all was done by then, or taking it back failed."""
+        if not self.begun or not self.parts:
+            return "nothing was kept"
+        account, label = self.handle.name, self.new.label
+        try:
+            self.gateway.keys.get(label, account=account)
+        except NotFound:
+            pass
+        except GatewayError:
+            return f"whether the key was kept is not known: `gateway keys list --account {quote(account)}` tells"
+        else:
+            return f"the key {label} had been kept by then"
+        try:
+            secrets = self.gateway._core.vault().names()
+        except GatewayError:
+            return "no key was kept; whether the vault has its secret is not known: `gateway vault check` tells"
+        # A label has no dot: behind one stands the name of a part.
+        found = ["/".join(one) for one in secrets if (one[0], one[1].partition(".")[0]) == (account, label)]
+        if not found:
+            return "nothing was kept"
+        return f"the vault has {' and '.join(found)}, and the ring no key of it"
 
     def how_to_end(self) -> str | None:
         """What becomes of a key that was made at the provider meanwhile."""

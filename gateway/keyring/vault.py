@@ -91,9 +91,17 @@ class Vault:
         """Keep a secret, in the place of one of the same name; without `replace`, one that is there raises Conflict."""
         self.put_many({(account, label): secret}, replace=replace)
 
-    def put_many(self, secrets: Mapping[Name, Secret], *, replace: bool = True, timeout: float = WAIT) -> None:
+    def put_many(
+        self,
+        secrets: Mapping[Name, Secret],
+        *,
+        replace: bool = True,
+        timeout: float = WAIT,
+        at_turn: Callable[[], None] = lambda: None,
+    ) -> None:
         """Keep these secrets, each in the place of one of the same name: all of them or, when it fails, none. Without
-        `replace`, one that is there raises Conflict. Waits `timeout` seconds at most for other writers.
+        `replace`, one that is there raises Conflict. Waits `timeout` seconds at most for other writers; once none is
+        left, `at_turn` is called, perhaps several times, and nothing is changed when it raises.
         """
         for name in secrets:
             require_name(name)
@@ -102,6 +110,7 @@ class Vault:
             raise VaultError(f"the secret for {'/'.join(empty)} is empty")
 
         def change(content: _Content) -> None:
+            at_turn()
             there = sorted(set(secrets) & set(content.sealed))
             if there and not replace:
                 raise Conflict(

@@ -23,9 +23,12 @@ from cli.kept_keys import Ring
 from gateway.cli import key_wizard, session
 from gateway.cli.app import build
 from gateway.contracts import KeyPart
+from gateway.errors import StoreError, VaultError
+from gateway.keyring import Vault
 from gateway.models.keys import KeyState, Permission
 from gateway.plugins import load_plugins
 from gateway.secrets import Secret
+from gateway.store import keys as stored
 from gateway.testing import SandboxServer, faults
 from gateway_aurex.sandbox import AurexSandbox
 
@@ -366,6 +369,32 @@ def test_whatever_goes_wrong_in_the_walk_it_tells_of_the_key_that_was_made(
     assert isinstance(result.exception, RuntimeError)
     assert "error: nothing was kept\n" in result.stderr
     assert "a key that was made at Emirex meanwhile is valid: end it there; " in result.stderr
+
+
+def test_what_is_left_of_a_key_that_could_not_be_kept_is_told(ring: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store takes no row, and the vault, which has the secret by then, does not let it go."""
+
+    def full(*given: object) -> None:
+        raise StoreError("the disk is full; nothing was recorded")
+
+    def held(*given: object, **more: object) -> None:
+        raise VaultError("it cannot be written")
+
+    typed = {"public_key": ring.public, "secret": ring.secret}
+    ring.make()
+    monkeypatch.setattr(session, "interactive", lambda: True)
+    monkeypatch.setattr(key_wizard, "read_part", lambda part: Secret(typed[part.name]))
+    monkeypatch.setattr(stored, "add", full)
+    monkeypatch.setattr(Vault, "remove_many", held)
+    result = CliRunner().invoke(build(load_plugins()), list(CREATE), input="\n" * 2 + "leave\n" * 9)
+    assert result.exit_code == 1, result.stderr
+    assert "othing was kept" not in result.stderr
+    assert "the vault may have emirex/Payout1 still" in result.stderr
+    assert "The vault has emirex/Payout1, and the ring no key of it.\n" in result.stderr
+    assert "the walk was left: the vault has emirex/Payout1, and the ring no key of it" in result.stderr
+    assert "`gateway keys add Payout1 --account emirex --kind signed" in result.stderr
+    assert ring.secret not in result.stderr
+    assert ring.secrets() == {ring.secret}
 
 
 def test_ctrl_c_while_the_key_is_read_with_keeps_nothing(ring: Ring, person: Callable[..., Person]) -> None:

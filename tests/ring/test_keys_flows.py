@@ -483,6 +483,7 @@ def test_a_store_that_cannot_be_written(colour: str, place: Place) -> None:
         with pytest.raises(StoreError):
             gw.keys.add(new("key1"), account="shop")
         assert gw.keys.list() == []
+        assert place.kept() == {}, "nor is its secret anywhere"
         with pytest.raises(PermissionDenied, match="no key"):
             gw.wallets.list(account="shop")
         store.execute("DROP TRIGGER full")

@@ -6,6 +6,8 @@ fails. Whatever changes a ring holds one lane, so that two people never write on
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ from gateway.engine import keys as engine
 from gateway.engine.clock import Deadline
 from gateway.engine.effects import Block, Flow, transact
 from gateway.engine.perform import Begun, Performance, perform
-from gateway.errors import Conflict, UnsupportedOperation
+from gateway.errors import ConfigurationError, Conflict, GatewayError, StoreError, UnsupportedOperation, VaultError
 from gateway.flows.keys.changing import erase, in_flight
 from gateway.flows.keys.reading import ending
 from gateway.flows.keys.rings import (
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from gateway.keyring.vault import Name
 
 __all__ = ["add", "issue", "ready", "rotate"]
+
+log = logging.getLogger("gateway")
 
 
 def ready(core: Core, account: str, new: NewKey, replaces: str | None, *, check: bool, made: bool) -> Flow[None]:
@@ -72,19 +76,24 @@ def ready(core: Core, account: str, new: NewKey, replaces: str | None, *, check:
 def _left_over(opened: OpenAccount, key: ApiKey, left: list[Name]) -> Conflict:
     """What is there may be the secret of a key that was made, whose adding was interrupted: it fits that key only."""
     names = " and ".join(map("/".join, left))
+    return Conflict(
+        f"the vault has {names} already, of no key of the ring: another key of this label would not be kept; "
+        "nothing was changed",
+        account=opened.name,
+        hint=f"take another label; or, where a key {key.label} was made and its adding interrupted, "
+        f"{_ways_on(opened, key, left)}",
+    )
+
+
+def _ways_on(opened: OpenAccount, key: ApiKey, left: list[Name]) -> str:
+    """What can be done about secrets in the vault whose key is not in the ring."""
     # All that was said of it: what is left out the key could do, from anywhere.
     add = f"gateway keys add {key.label} --account {opened.name} --kind {key.kind}"
     if opened.key_rules().permissions is not None:
         add += "".join(f" --permission {one}" for one in Permission if one in key.permissions)
     add += "".join(f" --ip {network}" for network in key.networks or ())
     add += f" --pool {key.pool}" if key.pool != "default" else ""
-    return Conflict(
-        f"the vault has {names} already, of no key of the ring: another key of this label would not be kept; "
-        "nothing was changed",
-        account=opened.name,
-        hint=f"take another label; or, where a key {key.label} was made and its adding interrupted, `{add}` goes on "
-        f"with that key; or, when nothing uses it, `gateway vault forget {'/'.join(left[0])}`",
-    )
+    return f"`{add}` goes on with that key; or, when nothing uses it, `gateway vault forget {'/'.join(left[0])}`"
 
 
 def add(core: Core, account: str, new: NewKey, *, check: bool, actor: str, seconds: float | None) -> Flow[ApiKey]:
@@ -173,7 +182,7 @@ def issue(
             store.obtained(connection, row.key, issued.expires_at)
 
         kept = yield from _keep(change, made, deadline, verified=False, also=also)
-        return issued.model_copy(update={"key": kept.model_copy(update={"expires_at": issued.expires_at})})
+        return issued.model_copy(update={"key": kept})
 
     return (yield from change.told(made.key, "issue", alone(account, deadline, work)))
 
@@ -277,17 +286,85 @@ def _keep(
         )
         return store.find(connection, key.account, key.label, now)
 
+    entry = _Entry(core, {places[name]: made.secrets[name] for name in names})
     try:
-        secrets = {places[name]: made.secrets[name] for name in names}
-        yield Block(lambda: core.vault().put_many(secrets, timeout=deadline.remaining()))
+        yield Block(lambda: entry.enter(deadline))
         row = yield from transact(work)
-    except Exception:
-        raise
-    except BaseException:  # an interrupt, which may come when the row is written too
-        rows = yield from transact(lambda connection: store.listed(connection, key.account, now))
-        if all(one.key.label != key.label for one in rows):
-            yield from erase(core, [KeyRow(0, tuple(names), key)], deadline)
+    except BaseException as error:  # an interrupt too, which may come when the row is written
+        entry.call_off()
+        yield from _take_back(core, made, entry, error, deadline)
         raise
     opened.know(row, made.held)
     yield from reload(opened)
     return row.key
+
+
+class _Entry:
+    """The secrets of a key on their way into the vault. Whoever waits for the call in an event loop can leave, and its
+    thread goes on: what is called off before its turn at the vault never gets there.
+    """
+
+    def __init__(self, core: Core, secrets: Mapping[Name, Secret]) -> None:
+        self._core = core
+        self._secrets = secrets
+        self._new: list[Name] = []
+        self._guard = threading.Lock()
+        self._off = False
+        self._begun = False
+        self._ended = threading.Event()
+
+    def enter(self, deadline: Deadline) -> None:
+        try:
+            vault = self._core.vault()
+            self._new = sorted(set(self._secrets).difference(vault.names()))
+            vault.put_many(self._secrets, timeout=deadline.remaining(), at_turn=self._begin)
+        finally:
+            self._ended.set()
+
+    def _begin(self) -> None:
+        with self._guard:
+            if self._off:
+                raise VaultError("whoever wanted the key to be kept has left; nothing was changed")
+            self._begun = True
+
+    def call_off(self) -> None:
+        with self._guard:
+            self._off = True
+
+    def left(self) -> list[Name]:
+        """What may be in the vault now and was not before. Waits for a change that has begun."""
+        if self._begun:
+            self._ended.wait()
+        return self._new if self._begun else []
+
+
+def _take_back(core: Core, made: Made, entry: _Entry, error: BaseException, deadline: Deadline) -> Flow[None]:
+    """The secrets of a key that did not come into the ring, out of the vault again. Where that fails too, an error is
+    raised that says so.
+    """
+    account, label = made.account.name, made.key.label
+    left = yield Block(entry.left)
+    if not left:
+        return
+    try:
+        rows = yield from transact(lambda connection: store.listed(connection, account, core.now()))
+        if all(one.key.label != label for one in rows):
+            yield from erase(core, left, deadline)
+    except (ConfigurationError, StoreError, VaultError) as failed:
+        why = failed.message
+    else:
+        return
+    what = f"the vault may have {' and '.join(map('/'.join, left))} still, of a key that may not be in the ring: {why}"
+    todo = (
+        f"`gateway keys list --account {account}` shows it where it is; else {_ways_on(made.account, made.key, left)}"
+    )
+    if not isinstance(error, GatewayError):
+        log.warning("adding the key %s of %s was broken off; %s; %s", label, account, what, todo)
+        return
+    raise type(error)(
+        f"{error.message}; {what}",
+        outcome=error.outcome,
+        retryable=error.retryable,
+        account=account,
+        hint=f"{error.hint}; {todo}" if error.hint else todo,
+    ) from None

@@ -47,6 +47,8 @@ from gateway.store.keys import KeyRow
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from gateway.keyring.vault import Name
+
 __all__ = ["activate", "delete", "delete_all", "edit", "erase", "in_flight", "retire", "revoke"]
 
 
@@ -276,13 +278,12 @@ def delete_all(core: Core, account: str, *, confirm: str, actor: str, seconds: f
     return (yield from alone(account, deadline, work))
 
 
-def erase(core: Core, rows: list[KeyRow], deadline: Deadline) -> Flow[None]:
-    """The secrets of these keys out of the vault. One that is not there any more is none to erase."""
-    places = {place for row in rows for place in secret_names(row).values()}
+def erase(core: Core, places: Collection[Name], deadline: Deadline) -> Flow[None]:
+    """These secrets out of the vault. One that is not there any more is none to erase."""
 
     def work() -> None:
         vault = core.vault()
-        there = places.intersection(vault.names())
+        there = set(vault.names()).intersection(places)
         if there:
             vault.remove_many(there, timeout=deadline.remaining())
 
@@ -292,7 +293,7 @@ def erase(core: Core, rows: list[KeyRow], deadline: Deadline) -> Flow[None]:
 def _erase_revoked(change: Change, rows: list[KeyRow], deadline: Deadline) -> Flow[None]:
     """As `erase`, of keys that are revoked by now: whatever fails here, they stay so."""
     try:
-        yield from erase(change.core, rows, deadline)
+        yield from erase(change.core, [place for row in rows for place in secret_names(row).values()], deadline)
     except (ConfigurationError, StoreError, VaultError) as error:
         failed, (row, *others) = error, rows
     else:
