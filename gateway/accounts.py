@@ -273,7 +273,7 @@ class OpenAccount:
 
     def _expired(self, held: HeldKey) -> bool:
         expires_at = held.key.expires_at
-        return expires_at is not None and held.login is None and self.clock.now() >= expires_at
+        return expires_at is not None and self.clock.now() >= expires_at
 
     def _rows_of_ring(self, connection: Connection) -> list[KeyRow]:
         return self.key_rows(connection) if self.works_with_ring else []

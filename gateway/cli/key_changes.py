@@ -489,6 +489,7 @@ ONE: list[Column[ApiKey]] = [
     Column("created at", lambda key: key.created_at),
     Column("added at", lambda key: key.added_at),
     Column("expires at", lambda key: key.expires_at),
+    Column("token expires at", lambda key: key.token_expires_at),
     Column("verified at", lambda key: key.verified_at),
     Column("refused at", lambda key: key.refused_at),
     Column("retired at", lambda key: key.retired_at),

@@ -247,6 +247,7 @@ _LIST: list[Column[ApiKey]] = [
     Column("pool", lambda key: key.pool),
     Column("origin", lambda key: key.origin),
     Column("expires at", lambda key: key.expires_at),
+    Column("token expires at", lambda key: key.token_expires_at),
     Column("verified at", lambda key: key.verified_at),
 ]
 _AUDIT: list[Column[KeyAudit]] = [

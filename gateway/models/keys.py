@@ -141,6 +141,10 @@ class ApiKey(Result):
     """When it came into the ring; None for one of the settings."""
     expires_at: Instant | None = None
     """When its time is over; None where no end is known."""
+    token_expires_at: Instant | None = None
+    """When the token expires that was obtained with it last. The key itself does not end then: who needs another token
+    obtains it. None where there is none that is good.
+    """
     verified_at: Instant | None = None
     """The last time that a read with it succeeded."""
     refused_at: Instant | None = None
@@ -259,7 +263,9 @@ class KeyAudit(Result):
     """Grows with time."""
     at: Instant
     actor: str
-    """Who: what was given as `by`, else the user of the machine; `the gateway` for what no person did."""
+    """Who: what was given as `by`, else the user of the machine; `the gateway` for what no person did; `not kept` for a
+    `by` of which, since the vault could not be read, nobody could tell whether a secret is in it.
+    """
     action: str
     """What was done, such as `retired` or `revealed`."""
     account: str | None = None

@@ -143,9 +143,9 @@ def _key(row: Row[Any], now: datetime) -> ApiKey:
     state = KeyState(row.state)
     if state in (KeyState.ACTIVE, KeyState.RETIRING) and row.expires_at is not None and row.expires_at <= now:
         state = KeyState.EXPIRED
-    expires_at, token = row.expires_at, row.token_expires_at
-    if expires_at is None and token is not None and token > now:
-        expires_at = token  # one whose time is over says nothing of the key: whoever needs another obtains it
+    token = row.token_expires_at
+    if state not in (KeyState.ACTIVE, KeyState.RETIRING) or (token is not None and token <= now):
+        token = None
     return ApiKey(
         account=row.account,
         provider=row.provider,
@@ -160,7 +160,8 @@ def _key(row: Row[Any], now: datetime) -> ApiKey:
         origin=KeyOrigin(row.origin),
         created_at=row.made_at,
         added_at=row.created_at,
-        expires_at=expires_at,
+        expires_at=row.expires_at,
+        token_expires_at=token,
         verified_at=row.verified_at,
         refused_at=row.refused_at,
         retired_at=row.retired_at,

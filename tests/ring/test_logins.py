@@ -71,7 +71,7 @@ class TestWhileTheTokenIsGood:
             aurpay.pass_time(10)
             order(gw, "c-4")
             assert aurpay.logins == 4
-            left = gw.keys.get("main", account="shop").expires_at - aurpay.clock.now()
+            left = gw.keys.get("main", account="shop").token_expires_at - aurpay.clock.now()
             assert left.total_seconds() == pytest.approx(DAY, abs=60)
             order(gw, "c-5")
             assert aurpay.logins == 4

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway import Money, OrderRequest
-from gateway.errors import AuthenticationFailed, Conflict, InvalidRequest, UnsupportedOperation
+from gateway.errors import AuthenticationFailed, Conflict, InvalidRequest, PermissionDenied, UnsupportedOperation
 from gateway.models import NewKey
 from gateway.plugins import load_plugins
 from gateway.secrets import Secret
@@ -82,7 +82,8 @@ def test_it_is_kept_and_used(aurpay: Aurpay, place: Place, colour: str, caplog: 
         assert abs((issued.expires_at - expected).total_seconds()) < 1
         assert (issued.key.label, issued.key.kind, issued.key.origin) == ("main", "login", "issued")
         assert issued.key.public_id == USER
-        assert issued.key.expires_at == issued.expires_at == gw.keys.get("main", account="shop").expires_at
+        assert issued.key.token_expires_at == issued.expires_at == gw.keys.get("main", account="shop").token_expires_at
+        assert issued.key.expires_at is None, "that is the token's, and the key obtains others"
         order(gw, "c-1")
         assert aurpay.logins == 1, "what was issued is used, not another one"
         assert place.kept() == {"shop/main": PASSWORD}
@@ -109,7 +110,7 @@ def test_a_hundred_calls_at_expiry_make_one_login(before: int, aurpay: Aurpay, c
         assert {getattr(result, "reference", result) for result in results} == {"c-1"}
         assert aurpay.logins == 2
         assert aurpay.statuses == {200}, "no call went out with a key that was over"
-        renewed = gw.keys.get("main", account="shop").expires_at
+        renewed = gw.keys.get("main", account="shop").token_expires_at
         assert renewed is not None
         assert abs((renewed - aurpay.clock.now()).total_seconds() - DAY) < 60
 
@@ -154,8 +155,8 @@ def test_when_it_expires_is_known_elsewhere(aurpay: Aurpay, colour: str) -> None
     def shown(gw: Opened) -> Any:
         (key,) = gw.keys.list(account="shop")
         assert key == gw.keys.get("main", account="shop")
-        assert key.state == "active"
-        return key.expires_at
+        assert (key.state, key.expires_at) == ("active", None)
+        return key.token_expires_at
 
     with aurpay.gateway(colour) as gw, aurpay.gateway(colour) as other:
         issued = issue(gw)
@@ -174,6 +175,36 @@ def test_when_it_expires_is_known_elsewhere(aurpay: Aurpay, colour: str) -> None
         assert shown(other) > renewed
         order(other, "c-3")
         assert aurpay.logins == 4
+
+
+def test_its_own_expiry_is_not_the_token_s(aurpay: Aurpay, colour: str) -> None:
+    with aurpay.gateway(colour) as gw, aurpay.gateway(colour) as other:
+        token = issue(gw).expires_at
+        order(gw, "c-1")
+        own = aurpay.clock.now() + timedelta(days=30)
+        for wanted, shown in ((own, own), ("never", None)):
+            edited = gw.keys.edit("main", account="shop", expires_at=wanted)
+            for key in (edited, *other.keys.list(), gw.keys.get("main", account="shop")):
+                assert (key.expires_at, key.token_expires_at) == (shown, token)
+        for retired in (gw.keys.retire("main", account="shop"), *gw.keys.list(), *other.keys.list()):
+            assert (retired.state, retired.token_expires_at) == ("retiring", token)
+        aurpay.pass_time(60)
+        for revoked in (gw.keys.revoke("main", account="shop", ended=True), *gw.keys.list(), *other.keys.list()):
+            assert (revoked.state, revoked.expires_at, revoked.token_expires_at) == ("revoked", None, None)
+
+
+def test_one_whose_own_time_is_over_is_not_used(aurpay: Aurpay, colour: str) -> None:
+    """From that moment on, also by a process that has not read the ring since."""
+    with aurpay.gateway(colour) as gw:
+        issue(gw)
+        gw.keys.edit("main", account="shop", expires_at=aurpay.clock.now() + timedelta(hours=1))
+        order(gw, "c-1")
+        aurpay.pass_time(3601)
+        gw.core.account("shop").ring_read()
+        with pytest.raises(PermissionDenied):
+            gw.orders.get("c-1", refresh=True)
+        (key,) = gw.keys.list()
+        assert (key.state, key.token_expires_at) == ("expired", None)
 
 
 def test_in_two_gateways(aurpay: Aurpay, colour: str) -> None:

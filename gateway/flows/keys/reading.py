@@ -57,11 +57,17 @@ def get(core: Core, account: str, label: str) -> Flow[ApiKey]:
 
 
 def _as_held(core: Core, key: ApiKey) -> ApiKey:
-    """The key, with when what it obtained expires where it obtains its keys itself."""
+    """The key, with when the token expires that this process has, where that is not noted in the store yet."""
     opened = core.accounts.get(key.account)
-    held = next((held for held in opened.ring.keys if held.label == key.label), None) if opened is not None else None
-    expires_at = held.login.expires_at if held is not None and held.login is not None else None
-    return key if expires_at is None or expires_at <= core.now() else key.model_copy(update={"expires_at": expires_at})
+    if opened is None or key.state not in (KeyState.ACTIVE, KeyState.RETIRING):
+        return key
+    same = (held for held in opened.ring.keys if (held.label, held.key.added_at) == (key.label, key.added_at))
+    held = next(same, None)
+    token = held.login.expires_at if held is not None and held.login is not None else None
+    shown = key.token_expires_at
+    if token is None or token <= core.now() or (shown is not None and token <= shown):
+        return key
+    return key.model_copy(update={"token_expires_at": token})
 
 
 def audit(core: Core, account: str | None, label: str | None, limit: int) -> Flow[list[KeyAudit]]:
