@@ -42,8 +42,23 @@ def test_revoking(colour: str, filled: Place) -> None:
         assert gw.keys.audit(limit=1)[0].detail == {"error": "VaultError"}
         away.rename(filled.vault_file)
         assert "shop/key1" in filled.kept()
-        assert gw.keys.revoke("key1", account="shop", ended=True).state == "revoked"
+        for _ in range(2):
+            assert gw.keys.revoke("key1", account="shop", ended=True, by="ada").state == "revoked"
+        last, before = gw.keys.audit(label="key1", limit=2)
+        assert (last.action, last.actor, before.action) == ("erased", "ada", "erase failed")
     assert filled.kept() == {"shop/key2": "secret-key2"}
+
+
+def test_one_that_was_erased_by_another_hand(colour: str, filled: Place) -> None:
+    away = filled.vault_file.rename(filled.folder / "away")
+    with filled.gateway(colour, NOWHERE) as gw:
+        with pytest.raises(VaultError):
+            gw.keys.revoke("key1", account="shop", ended=True, force=True)
+        away.rename(filled.vault_file)
+        filled.vault.remove("shop", "key1")
+        for _ in range(2):
+            gw.keys.revoke("key1", account="shop", ended=True)
+        assert actions(gw.keys.audit(label="key1")) == ["added", "revoked", "erase failed", "erased"]
 
 
 def test_a_process_that_knows_the_key(colour: str, filled: Place) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gateway.actor import process_user
 from gateway.errors import Conflict, VaultError
 from gateway.secrets import Secret
 from ring.ringed import Place, actions, new, ring_account
@@ -71,7 +72,7 @@ def test_one_of_another_account_that_works_with_the_key_of_its_settings(colour: 
 
 
 def test_where_nobody_can_tell_what_is_a_secret(colour: str, filled: Place) -> None:
-    """A key can be taken out of use without the vault; who is said to have done it is then the user of the process."""
+    """A key can be taken out of use without the vault; nobody is then said to have done it, rather than another."""
     filled.vault_file.rename(filled.folder / "away")
     with filled.gateway(colour, NOWHERE) as gw:
         gw.keys.retire("key1", account="shop", by=SAID)
@@ -80,9 +81,13 @@ def test_where_nobody_can_tell_what_is_a_secret(colour: str, filled: Place) -> N
             gw.keys.reveal("key1", account="shop", reason="is it secret-key1?", by=SAID)
         failed, edited, retired = gw.keys.audit(limit=3)
         assert (failed.action, retired.action) == ("reveal failed", "retired")
-        assert failed.actor == edited.actor == retired.actor != SAID
+        assert failed.actor == retired.actor == "not kept"
+        assert edited.actor == process_user(), "who says nothing is known"
         assert "the vault could not be read" in retired.detail["by"]
         assert (set(edited.detail), set(failed.detail)) == ({"permissions"}, {"by", "error"})
+        with pytest.raises(VaultError):
+            gw.keys.reveal("key1", account="shop", reason="is it secret-key1?")
+        assert (gw.keys.audit(limit=1)[0].actor, set(gw.keys.audit(limit=1)[0].detail)) == (process_user(), {"error"})
     assert b"ada" not in strings(filled)
     assert b"secret-key1" not in strings(filled)
 

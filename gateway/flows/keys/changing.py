@@ -41,6 +41,7 @@ from gateway.flows.keys.rings import (
 )
 from gateway.flows.keys.terms import networks_of, one_pool, permissions_of, same_key, signs
 from gateway.models.keys import ApiKey, KeyState, NewKey, Permission
+from gateway.store import audit as audit_log
 from gateway.store import keys as store
 from gateway.store.keys import KeyRow
 
@@ -221,7 +222,7 @@ def revoke(
     def work() -> Flow[ApiKey]:
         row = yield from transact(lambda connection: row_of(core, account, connection, label))
         if row.key.state is KeyState.REVOKED:
-            yield from _erase_revoked(change, [row], deadline)  # whoever revoked it may have been stopped before
+            yield from _erase_left(change, row, deadline)
             return row.key
         if not force:
             _require_idle(core, opened, row.key)
@@ -278,26 +279,42 @@ def delete_all(core: Core, account: str, *, confirm: str, actor: str, seconds: f
     return (yield from alone(account, deadline, work))
 
 
-def erase(core: Core, places: Collection[Name], deadline: Deadline) -> Flow[None]:
-    """These secrets out of the vault. One that is not there any more is none to erase."""
+def erase(core: Core, places: Collection[Name], deadline: Deadline) -> Flow[bool]:
+    """These secrets out of the vault. One that is not there any more is none to erase. False: none was there."""
 
-    def work() -> None:
+    def work() -> bool:
         vault = core.vault()
         there = set(vault.names()).intersection(places)
         if there:
             vault.remove_many(there, timeout=deadline.remaining())
+        return bool(there)
 
-    yield Block(work)
+    erased: bool = yield Block(work)
+    return erased
 
 
-def _erase_revoked(change: Change, rows: list[KeyRow], deadline: Deadline) -> Flow[None]:
+def _erase_left(change: Change, row: KeyRow, deadline: Deadline) -> Flow[None]:
+    """What was left of a key that was revoked before: whoever did it was stopped, or erasing failed. The audit has the
+    end of it, also where whoever erased it could not write that down.
+    """
+    erased = yield from _erase_revoked(change, [row], deadline)
+
+    def note(connection: Connection) -> None:
+        last = audit_log.listed(connection, account=row.key.account, label=row.key.label, limit=1)
+        if erased or (last and last[0].action == "erase failed"):
+            change.note(connection, row.key, "erased")
+
+    yield from transact(note)
+
+
+def _erase_revoked(change: Change, rows: list[KeyRow], deadline: Deadline) -> Flow[bool]:
     """As `erase`, of keys that are revoked by now: whatever fails here, they stay so."""
     try:
-        yield from erase(change.core, [place for row in rows for place in secret_names(row).values()], deadline)
+        return (
+            yield from erase(change.core, [place for row in rows for place in secret_names(row).values()], deadline)
+        )
     except (ConfigurationError, StoreError, VaultError) as error:
         failed, (row, *others) = error, rows
-    else:
-        return
 
     def note(connection: Connection) -> None:
         for row in rows:

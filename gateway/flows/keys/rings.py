@@ -58,7 +58,8 @@ T = TypeVar("T")
 log = logging.getLogger("gateway")
 
 
-_WITHHELD = "not kept: the vault could not be read, so nobody can tell whether a secret is in it"
+_NOBODY = "not kept"
+_WITHHELD = f"{_NOBODY}: the vault could not be read, so nobody can tell whether a secret is in it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +71,13 @@ class Change:
     words: Redactor
     """Knows what must not be written down."""
     withheld: bool = False
-    """Whether what a person wrote is not kept, because nobody knows what must not be written down."""
+    """Whether what a person wrote is not kept, because nobody knows what must not be written down. The actor is then
+    nobody, rather than another than it was.
+    """
 
     def note(self, connection: Connection, key: ApiKey, action: str, **detail: Any) -> None:
         """Into the audit, without any secret of the vault or the settings, whatever was written into a reason."""
-        if self.withheld:
+        if self.actor == _NOBODY:
             detail["by"] = _WITHHELD
         actor = self._clean(self.actor)
         audit_log.note(connection, key, action, actor=actor, now=self.core.now(), detail=self._clean(detail))
@@ -109,7 +112,7 @@ def begun(core: Core, actor: str, *written: str | None) -> Flow[Change]:
         try:
             words.learn((yield Block(lambda: core.vault().get_many())).values())
         except (VaultError, ConfigurationError):
-            return Change(core, process_user(), words, withheld=True)
+            return Change(core, actor if actor == process_user() else _NOBODY, words, withheld=True)
     return Change(core, actor, words)
 
 
