@@ -17,7 +17,7 @@ from gateway.cli.checks import Finding, Level
 from gateway.config import KeySettings
 from gateway.contracts.keys import KeyKind, KeyRules
 from gateway.errors import GatewayError
-from gateway.models.keys import ApiKey, KeyState, Permission
+from gateway.models.keys import ApiKey, KeyState, Permission, network_of
 from gateway.references import References
 from gateway.store.keys import KeyRow
 
@@ -310,7 +310,7 @@ class _Ring:
         return [key for key, kind in kinds if kind is not None and not kind.for_callbacks]
 
     def _admits(self, key: ApiKey) -> bool:
-        networks = [ipaddress.ip_network(network) for network in key.networks or ()]
+        networks = [network_of(network) for network in key.networks or ()]
         return all(any(address in network for network in networks) for address in self.egress)
 
     # Words
@@ -331,7 +331,7 @@ def _is_open(key: ApiKey) -> bool:
     """Whether every IPv4 or every IPv6 address is admitted, in whatever pieces."""
     if key.networks is None:
         return True
-    found = [ipaddress.ip_network(network) for network in key.networks]
+    found = [network_of(network) for network in key.networks]
     old = ipaddress.collapse_addresses(one for one in found if isinstance(one, ipaddress.IPv4Network))
     new = ipaddress.collapse_addresses(one for one in found if isinstance(one, ipaddress.IPv6Network))
     return any(one.prefixlen == 0 for one in old) or any(one.prefixlen == 0 for one in new)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -128,7 +129,14 @@ def test_a_key_that_works_from_everywhere(good: Shop) -> None:
 
 
 @pytest.mark.parametrize(
-    "networks", [("0.0.0.0/0",), ("::/0",), (f"{HERE}/32", "0.0.0.0/0"), ("0.0.0.0/1", "128.0.0.0/1", "::1/128")]
+    "networks",
+    [
+        ("0.0.0.0/0",),
+        ("::/0",),
+        ("::ffff:0:0/96",),
+        (f"{HERE}/32", "0.0.0.0/0"),
+        ("0.0.0.0/1", "128.0.0.0/1", "::1/128"),
+    ],
 )
 def test_a_key_that_works_from_everywhere_in_other_words(good: Shop, networks: tuple[str, ...]) -> None:
     good.configure(egress="::1" if "::/0" in networks else HERE)
@@ -240,6 +248,16 @@ def test_no_egress_while_keys_are_confined(good: Shop) -> None:
     good.configure(egress=None)
     assert good.said() == ["which addresses requests leave from is not known, and keys admit some only: Read1, Payout1"]
     assert good.todo("which addresses").startswith('egress = ["..."] in accounts.treasury')
+
+
+def test_addresses_that_were_written_as_ipv6_when_they_were_kept(good: Shop) -> None:
+    address = ipaddress.ip_address(f"::ffff:{HERE}")
+    good.put("Mapped1", READ, networks=(f"{address}/128",))
+    good.put("Mapped2", READ, networks=(str(ipaddress.ip_network((address, 120), strict=False)),))
+    assert good.said() == []
+    good.put("There1", READ, networks=("::ffff:c633:6407/128",))
+    assert len(good.said()) == 1
+    assert good.said()[0].startswith("There1 admits")
 
 
 def test_the_gateways_egress_is_that_of_its_accounts(good: Shop) -> None:
