@@ -119,6 +119,7 @@ class TestAdding:
                 "created_at": made,
                 "added_at": START,
                 "expires_at": until,
+                "token_expires_at": None,
                 "verified_at": START,
                 "refused_at": None,
                 "retired_at": None,
