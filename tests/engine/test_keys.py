@@ -117,7 +117,7 @@ class TestLogin:
     ) -> None:
         with (
             Loopback(every=play) as server,
-            opened(colour, accounts={"shop": account(server.url, kind="login")}, clock=VirtualClock()) as gw,
+            opened(colour, accounts={"shop": account(server.url, kind="login")}, clock=(clock := VirtualClock())) as gw,
         ):
             request = OrderRequest(reference="cart-1", price=Money("1.00", "USD"))
             with pytest.raises(kind) as caught:
@@ -125,7 +125,8 @@ class TestLogin:
             assert paths(server) == ["/keys"] * sendings
             assert caught.value.outcome == "rejected"
             assert KEY not in str(caught.value) + repr(caught.value) + caplog.text
-            # Nothing was made, so the same call may succeed later.
+            # Nothing was made, so the same call may succeed later, when a login that was refused is tried again.
+            clock.advance(5)
             server.every, server.app = None, Issuer()
             assert gw.orders.create(request, account="shop").provider_id == "1"
 
