@@ -281,8 +281,8 @@ def _drop(plugins: Plugins, plugin: Plugin, error: PluginError) -> None:
 
 
 def _contested(what: str, others: Sequence[Plugin], every: Sequence[Plugin]) -> PluginError:
-    told = " and ".join(f"{other.distribution} {other.version}" for other in others)
-    return PluginError(f"{what} is claimed by {told} as well, and given to nobody", hint=_only_one(every))
+    claimants = " and ".join(f"{other.distribution} {other.version}" for other in others)
+    return PluginError(f"{what} is claimed by {claimants} as well, and given to nobody", hint=_only_one(every))
 
 
 def _only_one(rivals: Sequence[Plugin]) -> str:

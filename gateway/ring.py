@@ -20,6 +20,7 @@ from gateway.contracts.adapter import Auth, LoginAuth, NoAuth
 from gateway.engine.logins import Logins
 from gateway.engine.rates import Headrooms, RateWindow
 from gateway.errors import Outcome, PermissionDenied
+from gateway.key_commands import permission_options
 from gateway.models.keys import ApiKey, KeyState, Permission, network_of
 
 __all__ = ["Address", "HeldKey", "Ring"]
@@ -259,13 +260,8 @@ class Ring:
             f"{f' ({there})' if there else ''}; nothing was sent",
             account=self.account,
             outcome=Outcome.NOT_SENT,
-            hint=f"`gateway keys create --account {self.account}{_asked(permissions)}`",
+            hint=f"`gateway keys create --account {self.account} {' '.join(permission_options(permissions))}`",
         )
-
-
-def _asked(permissions: Iterable[Permission]) -> str:
-    """The options that ask for one key with all of them."""
-    return "".join(f" --permission {one}" for one in Permission if one in permissions)
 
 
 def _power(held: HeldKey) -> tuple[int, bool, bool]:

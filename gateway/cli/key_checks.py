@@ -17,6 +17,7 @@ from gateway.cli.checks import Finding, Level
 from gateway.config import KeySettings
 from gateway.contracts.keys import KeyKind, KeyRules
 from gateway.errors import GatewayError
+from gateway.key_commands import permission_options
 from gateway.models.keys import ApiKey, KeyState, Permission, network_of
 from gateway.references import References
 from gateway.store.keys import KeyRow
@@ -319,8 +320,7 @@ class _Ring:
         return Finding("keys", Level.WARNING, what, todo, self.name)
 
     def _create(self, *permissions: str) -> str:
-        asked = "".join(f" --permission {one}" for one in permissions)
-        return f"`gateway keys create --account {self.name}{asked}`"
+        return f"`{' '.join(['gateway keys create --account', self.name, *permission_options(permissions)])}`"
 
     def _guide(self, action: str, key: ApiKey | None = None) -> str:
         label = f" --label {key.label}" if key is not None else ""

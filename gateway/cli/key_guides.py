@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping
 
+from gateway import key_commands
 from gateway.cli.output import shown
-from gateway.models.keys import GuideStep, KeyAction, KeyGuide, Permission
+from gateway.models.keys import GuideStep, KeyAction, KeyGuide
 
 __all__ = ["guide_text", "keeping_text", "network_words", "numbered", "step_text", "steps_text"]
 
@@ -69,22 +70,17 @@ def guide_text(guide: KeyGuide, title: str, keeping: str = "") -> str:
 
 
 def keeping_text(guide: KeyGuide, pool: str, *, issues: bool) -> str:
-    """How the key that the guide makes gets into the ring. What is not said there a key could do, from anywhere."""
+    """How the key that the guide makes gets into the ring."""
     label, parts = guide.label or "LABEL", ", ".join(map(shown, guide.parts.values()))
     if issues:
         command = shlex.join(["gateway", "keys", "issue", "--account", guide.account, "--label", label])
         return f"`{command}` asks for: {parts}"
-    words = ["gateway", "keys", "add", label, "--account", guide.account, "--kind", guide.kind]
-    for permission in Permission:
-        words += ["--permission", permission.value] if permission in (guide.permissions or ()) else []
-    for network in guide.networks or ():
-        words += ["--ip", network_words([network])]
-    words += ["--pool", pool] if pool != "default" else []
-    return f"`{shlex.join(words)}` then asks for: {parts} (or takes a line of standard input for each, in this order)"
+    command = key_commands.keeping(label, guide.account, guide.kind, guide.permissions, guide.networks, pool)
+    return f"`{command}` then asks for: {parts} (or takes a line of standard input for each, in this order)"
 
 
 def network_words(networks: Iterable[str] | None) -> str:
     """Where a key works from; a network of one address as that address."""
     if networks is None:
         return "anywhere"
-    return ", ".join(network.removesuffix("/128" if ":" in network else "/32") for network in networks)
+    return ", ".join(map(key_commands.address_words, networks))

@@ -315,7 +315,7 @@ def test_a_secret_that_is_left_in_the_vault_is_told_before_the_first_step(
     assert somebody.end() == 1, somebody.shown
     assert "emirex/Payout1" in somebody.shown
     assert "gateway vault forget emirex/Payout1" in somebody.shown
-    same = "gateway keys add Payout1 --account emirex --kind signed --permission withdraw --ip 203.0.113.7/32"
+    same = "gateway keys add Payout1 --account emirex --kind signed --permission withdraw --ip 203.0.113.7"
     assert f"`{same}` goes on with that key" in somebody.shown
     assert "Step 1." not in somebody.shown
     assert "canary" not in somebody.shown

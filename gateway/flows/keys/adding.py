@@ -33,7 +33,8 @@ from gateway.flows.keys.rings import (
     wrong_state,
 )
 from gateway.flows.keys.terms import Made, issuing, kind_of, like, made_of, one_pool, same_key, stands_in, terms
-from gateway.models.keys import ApiKey, IssuedKey, KeyOrigin, KeyState, NewKey, Permission, Rotation
+from gateway.key_commands import keeping
+from gateway.models.keys import ApiKey, IssuedKey, KeyOrigin, KeyState, NewKey, Rotation
 from gateway.secrets import Secret
 from gateway.store import keys as store
 from gateway.store.keys import KeyRow
@@ -87,12 +88,8 @@ def _left_over(opened: OpenAccount, key: ApiKey, left: list[Name]) -> Conflict:
 
 def _ways_on(opened: OpenAccount, key: ApiKey, left: list[Name]) -> str:
     """What can be done about secrets in the vault whose key is not in the ring."""
-    # All that was said of it: what is left out the key could do, from anywhere.
-    add = f"gateway keys add {key.label} --account {opened.name} --kind {key.kind}"
-    if opened.key_rules().permissions is not None:
-        add += "".join(f" --permission {one}" for one in Permission if one in key.permissions)
-    add += "".join(f" --ip {network}" for network in key.networks or ())
-    add += f" --pool {key.pool}" if key.pool != "default" else ""
+    permissions = key.permissions if opened.key_rules().permissions is not None else None
+    add = keeping(key.label, opened.name, key.kind, permissions, key.networks, key.pool)
     return f"`{add}` goes on with that key; or, when nothing uses it, `gateway vault forget {'/'.join(left[0])}`"
 
 
